@@ -1,0 +1,1 @@
+"""Prefect flows: they call the library in order and know nothing else."""

@@ -1,0 +1,1 @@
+"""Rows: generate, ingest, validate, encode."""

@@ -1,0 +1,29 @@
+"""Errors a user can act on: the command line prints them as one line, without a traceback."""
+
+
+class StreamRecError(Exception):
+    """Base of every error that the user's input, settings or stored files can cause."""
+
+
+class ConfigError(StreamRecError):
+    """A setting is unknown, of the wrong type, out of bounds, or its file is missing (exit code 2)."""
+
+
+class CatalogError(StreamRecError):
+    """The item table cannot be read or does not hold what the schema says."""
+
+
+class QuarantineError(CatalogError):
+    """More rows than the configured share break a row rule."""
+
+
+class ValidationFailedError(CatalogError):
+    """A critical expectation about the item table failed."""
+
+
+class TrainingError(StreamRecError):
+    """Training cannot go on: a loss that is not finite, a checkpoint of another model."""
+
+
+class BundleError(StreamRecError):
+    """A published bundle is missing, incomplete, altered, or does not belong to its model."""

@@ -1,0 +1,1 @@
+"""Torch modules and their losses; no input or output."""

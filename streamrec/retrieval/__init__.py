@@ -1,0 +1,1 @@
+"""The index, the published bundle, and search in it."""
