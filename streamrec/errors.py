@@ -27,3 +27,7 @@ class TrainingError(StreamRecError):
 
 class BundleError(StreamRecError):
     """A published bundle is missing, incomplete, altered, or does not belong to its model."""
+
+
+class TrackingError(StreamRecError):
+    """The tracking store cannot be used, or does not hold the model asked for."""

@@ -64,6 +64,11 @@ class FeatureSchema(BaseModel):
         return tuple(column.name for column in self.multi_label)
 
     @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The columns a model reads: categories, multi-labels, numbers."""
+        return (*self.categorical, *self.multi_label_names, *self.numeric)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column the schema names: id, categories, multi-labels, numbers, timestamp, display."""
         timestamp = (self.timestamp,) if self.timestamp is not None else ()
