@@ -14,7 +14,7 @@ test: lint
 	$(BIN)/python -m pytest
 
 test-all: lint
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m ""
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

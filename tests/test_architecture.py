@@ -1,0 +1,116 @@
+"""The rules that keep the rooms apart, read from the source and seen in real processes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "mlflow", "prefect", "great_expectations", "faiss", "pandas")
+
+
+def sources(root: Path) -> list[Path]:
+    return sorted([*(root / "streamrec").rglob("*.py"), *(root / "flows").rglob("*.py")])
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports anywhere in it, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.module or ""
+
+
+def importers(root: Path, package: str) -> set[str]:
+    return {
+        path.relative_to(root).as_posix()
+        for path in sources(root)
+        if any(name == package or name.startswith(package + ".") for name in imports(path))
+    }
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("mlflow", ("streamrec/tracking.py", "streamrec/pyfunc/")),
+        ("great_expectations", ("streamrec/catalog/validate.py",)),
+        ("prefect", ("flows/",)),
+        ("faiss", ("streamrec/retrieval/index.py",)),
+        ("flows", ("flows/", "streamrec/cli.py")),
+    ],
+)
+def test_only_one_place_imports(root: Path, package: str, allowed: tuple[str, ...]) -> None:
+    found = importers(root, package)
+    assert found, f"nothing imports {package}: the rule has lost its subject"
+    assert {path for path in found if not path.startswith(allowed)} == set()
+
+
+@pytest.mark.parametrize("room", ["models", "training"])
+def test_models_and_training_need_only_torch_and_the_layout(root: Path, room: str) -> None:
+    ours = {"streamrec.layout", "streamrec.errors", "streamrec.models"}
+    ours |= {"streamrec.training"} if room == "training" else set()
+    known = {*sys.stdlib_module_names, "torch", "safetensors"}
+    foreign = {
+        f"{path.name}: {name}"
+        for path in (root / "streamrec" / room).glob("*.py")
+        for name in imports(path)
+        if name.partition(".")[0] not in known
+        and not any(name == o or name.startswith(o + ".") for o in ours)
+    }
+    assert foreign == set()
+
+
+def test_rooms_import_only_rooms_before_them(root: Path) -> None:
+    order = ["catalog", "models", "training", "evaluation", "retrieval", "serving"]
+    wrong = {
+        f"{path.relative_to(root)}: {name}"
+        for rank, room in enumerate(order)
+        for path in (root / "streamrec" / room).glob("*.py")
+        for name in imports(path)
+        for later in order[rank + 1 :]
+        if name == f"streamrec.{later}" or name.startswith(f"streamrec.{later}.")
+    }
+    assert wrong == set()
+
+
+def test_nothing_is_pickled(root: Path) -> None:
+    banned = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
+    for path in sources(root):
+        assert not {name.partition(".")[0] for name in imports(path)} & banned, path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            called = ast.unparse(node.func)
+            assert called not in {"torch.save", "torch.load"}, f"{path}:{node.lineno}: {called} pickles"
+            if called == "np.load":
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert given.get("allow_pickle") == "False", f"{path}:{node.lineno}: np.load may unpickle"
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    """The heavy packages that a fresh interpreter has imported after running `code`."""
+    report = f"\nimport json, sys\nprint(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", ["streamrec", "streamrec.config", "streamrec.cli"])
+def test_importing_is_light(module: str) -> None:
+    assert loaded_by(f"import {module}") == set()
+
+
+def test_models_import_without_the_rest_of_the_stack() -> None:
+    assert loaded_by("import streamrec.models.item_vae, streamrec.models.store") <= {"torch"}
