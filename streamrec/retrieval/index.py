@@ -1,0 +1,189 @@
+"""`ItemIndex`: cosine neighbours among item embeddings, exact or by inverted lists (FAISS).
+
+Vectors are L2-normalised and compared by inner product, so a score is a cosine. A vector of zeros has no
+direction: it stays zero and scores 0 with everything. FAISS ids are row positions of the published table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import faiss
+import numpy as np
+
+from streamrec.errors import BundleError
+
+IndexKind = Literal["flat", "ivf"]
+VectorBatches = Callable[[], Iterator[np.ndarray]]
+"""Starts a pass over the vectors to index: float32 arrays of shape (rows, d), in row order."""
+
+MAX_FLAT_ROWS = 100_000
+"""Up to here an exact scan answers a query in about half a millisecond."""
+TRAINING_ROWS_PER_LIST = 64
+"""Rows of the k-means sample per inverted list; FAISS warns below 39."""
+KMEANS_ITERATIONS = 10
+
+
+def normalised(vectors: np.ndarray) -> np.ndarray:
+    """Copy of `vectors` (n, d) as float32 rows of length 1; rows of zeros stay zero."""
+    rows = np.array(vectors, dtype=np.float32, order="C", ndmin=2)
+    # The largest entry goes out first: squares of very small or very large floats leave float32's range.
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
+    np.divide(rows, largest, out=rows, where=largest > 0)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    np.divide(rows, length, out=rows, where=length > 0)
+    return rows
+
+
+def exact_search(queries: np.ndarray, batches: Iterable[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` best rows of a streamed matrix for each query, by inner product, without an index.
+
+    Args:
+        queries: (q, d) float32.
+        batches: normalised vectors in row order, (rows, d) float32 each, at least `k` in all.
+
+    Returns:
+        Scores (q, k), best first, and row positions (q, k).
+    """
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    positions = np.full((len(queries), k), -1, dtype=np.int64)
+    start = 0
+    for batch in batches:
+        found, rows = faiss.knn(queries, batch, min(k, len(batch)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores = np.concatenate([scores, found], axis=1)
+        positions = np.concatenate([positions, rows + start], axis=1)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        scores = np.take_along_axis(scores, best, axis=1)
+        positions = np.take_along_axis(positions, best, axis=1)
+        start += len(batch)
+    return scores, positions
+
+
+class ItemIndex:
+    """A FAISS index and the number of lists it probes.
+
+    `nprobe` is handed over with each search: two threads may search one index.
+    """
+
+    def __init__(self, index: Any, nprobe: int | None = None) -> None:
+        self._index = index
+        self.nprobe = nprobe
+
+    @property
+    def kind(self) -> IndexKind:
+        """`flat`: exact scan; `ivf`: inverted lists."""
+        return "ivf" if isinstance(self._index, faiss.IndexIVFFlat) else "flat"
+
+    @property
+    def dimension(self) -> int:
+        """Entries of a vector."""
+        return int(self._index.d)
+
+    @property
+    def rows(self) -> int:
+        """Number of vectors held."""
+        return int(self._index.ntotal)
+
+    @property
+    def lists(self) -> int | None:
+        """Number of inverted lists; None for a flat index."""
+        return int(self._index.nlist) if self.kind == "ivf" else None
+
+    @classmethod
+    def build(
+        cls,
+        kind: Literal["auto", "flat", "ivf"],
+        batches: VectorBatches,
+        rows: int,
+        dimension: int,
+        seed: int,
+    ) -> ItemIndex:
+        """Index `rows` streamed vectors; the same vectors and seed give the same bytes.
+
+        `auto` is flat up to 100,000 rows. An ivf index has about 4 sqrt(rows) lists, found by k-means on a
+        seeded sample, and starts with one probe. The number of threads does not change the result.
+        """
+        if kind == "flat" or (kind == "auto" and rows <= MAX_FLAT_ROWS):
+            index, nprobe = faiss.IndexFlatIP(dimension), None
+        else:
+            lists = max(1, min(int(4 * rows**0.5), rows // TRAINING_ROWS_PER_LIST))
+            index, nprobe = _train(batches, rows, dimension, lists, seed), 1
+        for batch in batches():
+            index.add(normalised(batch))
+        return cls(index, nprobe)
+
+    @classmethod
+    def read(cls, file: BinaryIO, name: str, nprobe: int | None) -> ItemIndex:
+        """Load an index from an open file; `name` is named in errors.
+
+        Raises:
+            BundleError: the file is not an index that `save` writes.
+        """
+        try:
+            index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        except RuntimeError as error:
+            raise BundleError(f"{name}: not a FAISS index: {str(error).splitlines()[-1]}") from None
+        known = isinstance(index, faiss.IndexFlatIP | faiss.IndexIVFFlat)
+        if not known or index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise BundleError(
+                f"{name}: found {type(index).__name__}, expected an inner-product Flat or IVFFlat"
+            )
+        if isinstance(index, faiss.IndexIVFFlat):
+            index.make_direct_map()  # `vector` looks rows up by position
+        return cls(index, nprobe)
+
+    def save(self, path: Path) -> None:
+        """Write the index; `faiss.read_index` reads it."""
+        faiss.write_index(self._index, str(path))
+
+    def vector(self, position: int) -> np.ndarray:
+        """The normalised vector (d,) at a row position; only on an index that was read."""
+        return np.asarray(self._index.reconstruct(position), dtype=np.float32)
+
+    def search(
+        self, queries: np.ndarray, k: int, rows: np.ndarray | None = None, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The `k` best rows for each normalised query.
+
+        Args:
+            queries: (q, d) float32, rows of length 1.
+            k: rows wanted, at most the number held.
+            rows: (n,) bool; only rows that are True are considered, and every one of them is.
+            exact: scan every list of an ivf index; a search among `rows` always does.
+
+        Returns:
+            Scores (q, k), best first, and positions (q, k); -1 where the lists probed, or `rows`, held fewer.
+        """
+        selector = None
+        if rows is not None:
+            selector = faiss.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
+        if self.kind == "flat":
+            parameters = faiss.SearchParameters(sel=selector)
+        else:
+            scan_all = exact or rows is not None
+            parameters = faiss.SearchParametersIVF(
+                nprobe=self.lists if scan_all else self.nprobe, sel=selector
+            )
+        scores, positions = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
+        return scores, positions
+
+
+def _train(batches: VectorBatches, rows: int, dimension: int, lists: int, seed: int) -> Any:
+    wanted = min(rows, lists * TRAINING_ROWS_PER_LIST)
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, size=wanted, replace=False))
+    sample = np.empty((wanted, dimension), dtype=np.float32)
+    start = 0
+    for batch in batches():
+        low, high = np.searchsorted(chosen, [start, start + len(batch)])
+        sample[low:high] = normalised(batch[chosen[low:high] - start])
+        start += len(batch)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = seed % 2**31
+    index.cp.spherical = True
+    index.cp.niter = KMEANS_ITERATIONS
+    # No warning on a small forced-ivf table: one list per few rows is what was asked for.
+    index.cp.min_points_per_centroid = 1
+    index.train(sample)
+    return index

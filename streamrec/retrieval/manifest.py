@@ -1,0 +1,171 @@
+"""`Manifest`: what a bundle says about itself, and the checksums that hold it to its word."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamrec.errors import BundleError
+from streamrec.retrieval.index import IndexKind
+from streamrec.schema import FeatureSchema
+
+MANIFEST = "manifest.json"
+EMBEDDINGS = "embeddings.parquet"
+INDEX = "items.faiss"
+PROFILE = "profile.json"
+CODEC = "codec/codec.json"
+MODEL = "model/model.json"
+
+FORMAT: Final = 1
+"""Layout of a bundle; a reader refuses a number it does not know."""
+_BLANK = "0" * 64
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ModelSource(_Part):
+    """Where the encoder came from."""
+
+    name: str | None = None
+    """Registered model."""
+    version: str | None = None
+    """Its version in the registry."""
+    run_id: str | None = None
+    """Tracking run that trained it."""
+
+
+class IndexSettings(_Part):
+    """How `items.faiss` was built and is to be searched."""
+
+    kind: IndexKind
+    """`flat`: exact scan; `ivf`: inverted lists."""
+    lists: int | None = None
+    """Number of inverted lists (ivf)."""
+    nprobe: int | None = None
+    """Lists to probe per query to reach the recall stated here (ivf)."""
+
+
+class MeasuredRecall(_Part):
+    """Share of the true neighbours that the index finds with the settings above.
+
+    Queries are a seeded sample of the items. An item itself is left out of its neighbours. A returned item
+    counts when its cosine is at least the exact k-th cosine less `tolerance`.
+    """
+
+    k: int
+    """Neighbours per query."""
+    value: float = Field(ge=0, le=1)
+    """Recall@k."""
+    queries: int
+    """Number of sampled items."""
+    tolerance: float
+    """Allowance for ties, in cosine."""
+
+
+class FileRecord(_Part):
+    """One file of the bundle."""
+
+    bytes: int = Field(ge=0)
+    """Size."""
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the content."""
+
+    @classmethod
+    def of(cls, file: BufferedReader) -> FileRecord:
+        """Size and checksum of an open file, which is left at its start."""
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
+        file.seek(0)
+        return cls(bytes=size, sha256=digest)
+
+
+class Manifest(_Part):
+    """The content of `manifest.json`."""
+
+    format: Literal[1] = FORMAT
+    """Layout of the bundle."""
+    version: str
+    """Name of the bundle: its UTC time and the first digits of its content's hash; sorts by time."""
+    created: datetime
+    """UTC time of publication."""
+    rows: int = Field(ge=1)
+    """Number of items, in the table and in the index."""
+    dimension: int = Field(ge=1)
+    """Entries of an embedding."""
+    metric: Literal["cosine"] = "cosine"
+    """The index compares L2-normalised vectors by inner product; the table holds the raw latent means."""
+    zero_vectors: int = Field(ge=0)
+    """Items whose embedding is all zero: they score 0 with everything."""
+    features: FeatureSchema = Field(alias="schema")
+    """Roles of the table's columns."""
+    schema_fingerprint: str
+    """Fingerprint of the schema."""
+    codec_fingerprint: str
+    """Fingerprint of the codec in `codec/`."""
+    model: ModelSource = ModelSource()
+    """Where the encoder came from."""
+    index: IndexSettings
+    """How the index was built."""
+    recall: MeasuredRecall
+    """What the index finds, measured."""
+    seed: int
+    """Seed of the index and of the samples."""
+    config: dict[str, Any] | None = None
+    """Summary of the run's configuration."""
+    quality: dict[str, float | None] | None = None
+    """Metrics of the encoder; null where one is not a number."""
+    files: dict[str, FileRecord]
+    """Every other file of the bundle by its path."""
+
+    def to_json(self) -> bytes:
+        """The file's content, ending in its own checksum.
+
+        `checksum` is the SHA-256 of the file as it stands with the checksum's digits replaced by zeros: no
+        byte of the manifest can change unseen either.
+        """
+        content = json.loads(self.model_dump_json(by_alias=True)) | {"checksum": _BLANK}
+        blank = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+        return _replace_last(blank, _BLANK, hashlib.sha256(blank).hexdigest())
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read and check a manifest.
+
+        Raises:
+            BundleError: the file is absent, altered, or of a format this version does not know.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot read the manifest: {error.strerror}") from None
+        try:
+            content = json.loads(data)
+            checksum = str(content.pop("checksum"))
+            stated = content["format"]
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise BundleError(f"{path}: not a bundle manifest: damaged, or without a checksum") from None
+        if stated != FORMAT:
+            raise BundleError(f"{path}: bundle format {stated!r}, this version reads {FORMAT}; publish again")
+        found = hashlib.sha256(_replace_last(data, checksum, _BLANK)).hexdigest()
+        if found != checksum:
+            raise BundleError(f"{path}: altered: its content has SHA-256 {found}, it states {checksum}")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BundleError(f"{path}: {where}: {first['msg']}, found {first['input']!r}") from None
+
+
+def _replace_last(data: bytes, old: str, new: str) -> bytes:
+    head, _, tail = data.rpartition(old.encode())
+    return head + new.encode() + tail

@@ -1,0 +1,232 @@
+"""`publish`: encode the catalogue, index it, measure the index, verify the whole, make it current."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from streamrec.catalog.table import Catalog
+from streamrec.config import PublishConfig
+from streamrec.errors import BundleError
+from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.embeddings import EmbeddingsWriter, check_ids, stream_vectors
+from streamrec.retrieval.index import ItemIndex
+from streamrec.retrieval.manifest import (
+    EMBEDDINGS,
+    INDEX,
+    MANIFEST,
+    PROFILE,
+    FileRecord,
+    IndexSettings,
+    Manifest,
+    MeasuredRecall,
+    ModelSource,
+)
+from streamrec.retrieval.recall import SCORE_TOLERANCE, ExactNeighbours
+from streamrec.retrieval.releases import Releases, sync_tree
+from streamrec.schema import FeatureSchema
+
+
+class Encoder(Protocol):
+    """What `publish` needs of an `ItemEncoder`."""
+
+    @property
+    def dimension(self) -> int:
+        """Width d of an embedding."""
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """Schema of the rows it encodes."""
+
+    @property
+    def codec_fingerprint(self) -> str:
+        """Fingerprint of its codec."""
+
+    def encode(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Latent means, (n, d) float32."""
+
+    def encode_with_variance(self, rows: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+        """Latent means and log-variances, (n, d) float32 each."""
+
+    def save(self, folder: Path) -> None:
+        """Write `codec/` and `model/` into a folder."""
+
+
+class Stopwatch:
+    """Adds up seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Count the time inside the `with` block as `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+def publish(
+    root: Path,
+    catalog: Catalog,
+    encoder: Encoder,
+    config: PublishConfig,
+    seed: int,
+    *,
+    model: ModelSource | None = None,
+    profile: Path | None = None,
+    summary: dict[str, Any] | None = None,
+    quality: Mapping[str, float | None] | None = None,
+    created: datetime | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Bundle:
+    """Write a bundle of all items beside the older ones under `root` and make it current.
+
+    The catalogue is streamed: memory holds one batch, the index, and the ids and features when the finished
+    bundle is verified. The same catalogue, encoder, settings, seed and `created` give the same bytes.
+
+    A process that dies at any moment leaves `current` on the old bundle or on the new one, complete; the
+    next call removes what it left. Two calls at once each publish; the later to finish becomes current.
+
+    Args:
+        root: folder of bundles; made where absent.
+        catalog: the items; its schema must be the encoder's.
+        encoder: makes the embeddings.
+        config: index, recall to reach, bundles kept.
+        seed: of the index's k-means and of the sample that measures recall.
+        model: name, version and run of the encoder, for the manifest.
+        profile: reference profile to carry as `profile.json`.
+        summary: settings of the run, for the manifest (JSON values).
+        quality: metrics of the encoder, for the manifest.
+        created: time of publication, with a time zone; now, by default.
+        progress: called with (rows encoded, rows in all).
+
+    Returns:
+        The new bundle, opened and verified; its `seconds` tell how long each stage took.
+
+    Raises:
+        BundleError: the encoder is of another schema; an embedding is not finite (naming the item); an id is
+            missing or there twice; the disk refuses. The old bundle stays current and whole.
+    """
+    if encoder.schema.fingerprint != catalog.schema.fingerprint:
+        raise BundleError(
+            f"{catalog.path}: schema fingerprint {catalog.schema.fingerprint}, the encoder's is "
+            f"{encoder.schema.fingerprint}; train an encoder on this schema"
+        )
+    releases, clock = Releases(root), Stopwatch()
+    try:
+        with releases.staging() as folder:
+            draft = _write(folder, catalog, encoder, config, seed, clock, progress)
+            encoder.save(folder)
+            if profile is not None:
+                shutil.copyfile(profile, folder / PROFILE)
+            with clock("checksums"):
+                files = _records(folder)
+            # Under the lock, so that versions sort in the order in which they became current.
+            with releases.locked():
+                created = (created or datetime.now(UTC)).astimezone(UTC)
+                manifest = Manifest(
+                    **draft,
+                    version=_version(created, files),
+                    created=created,
+                    codec_fingerprint=encoder.codec_fingerprint,
+                    model=model or ModelSource(),
+                    seed=seed,
+                    config=summary,
+                    quality=dict(quality) if quality is not None else None,
+                    files=files,
+                )
+                (folder / MANIFEST).write_bytes(manifest.to_json())
+                with clock("sync"):
+                    sync_tree(folder)
+                with clock("verify"):
+                    bundle = Bundle.open(folder)
+                with clock("switch"):
+                    path = releases.add(folder, manifest.version)
+                    releases.switch(manifest.version)
+                    releases.prune(config.keep)
+    except OSError as error:
+        raise BundleError(f"{root}: cannot publish: {error.strerror or error} ({error.filename})") from error
+    return replace(bundle, path=path.resolve(), seconds=dict(clock.seconds))
+
+
+def _write(
+    folder: Path,
+    catalog: Catalog,
+    encoder: Encoder,
+    config: PublishConfig,
+    seed: int,
+    clock: Stopwatch,
+    progress: Callable[[int, int | None], None] | None,
+) -> dict[str, Any]:
+    """Write table and index; the manifest's entries about them."""
+    table, total = folder / EMBEDDINGS, catalog.num_rows
+    if total == 0:
+        raise BundleError(f"{catalog.path}: no rows, expected at least one item; nothing was published")
+    with EmbeddingsWriter(table, catalog.schema, encoder.codec_fingerprint) as writer:
+        for batch in catalog.batches():
+            with clock("encode"):
+                latents = _encode(encoder, batch, config.log_variance)
+            with clock("parquet"):
+                writer.write(batch, *latents)
+            if progress is not None:
+                progress(writer.rows, total)
+    with clock("parquet"):
+        check_ids(table, catalog.schema.item_id)
+    with clock("index"):
+        index = ItemIndex.build(config.index, lambda: stream_vectors(table), total, encoder.dimension, seed)
+    with clock("recall"):
+        exact = ExactNeighbours.sample(lambda: stream_vectors(table), total, seed)
+        recall = exact.widen(index, config.min_recall)
+    with clock("index"):
+        index.save(folder / INDEX)
+    return {
+        "rows": total,
+        "dimension": encoder.dimension,
+        "zero_vectors": writer.zero_vectors,
+        "features": catalog.schema,
+        "schema_fingerprint": catalog.schema.fingerprint,
+        "index": IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe),
+        "recall": MeasuredRecall(
+            k=exact.k, value=recall, queries=len(exact.positions), tolerance=SCORE_TOLERANCE
+        ),
+    }
+
+
+def _encode(
+    encoder: Encoder, batch: pa.RecordBatch, log_variance: bool
+) -> tuple[np.ndarray] | tuple[np.ndarray, np.ndarray]:
+    latents = encoder.encode_with_variance(batch) if log_variance else (encoder.encode(batch),)
+    expected = (batch.num_rows, encoder.dimension)
+    for array in latents:
+        if array.shape != expected or array.dtype != np.float32:
+            raise BundleError(
+                f"encoder: gave {array.dtype} of shape {array.shape}, expected float32 of shape {expected}"
+            )
+    return latents
+
+
+def _records(folder: Path) -> dict[str, FileRecord]:
+    records = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            records[path.relative_to(folder).as_posix()] = FileRecord.of(file)
+    return records
+
+
+def _version(created: datetime, files: dict[str, FileRecord]) -> str:
+    content = "".join(f"{name} {record.sha256}\n" for name, record in files.items())
+    return f"{created:%Y%m%dT%H%M%S.%fZ}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

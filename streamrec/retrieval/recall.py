@@ -1,0 +1,74 @@
+"""How many of the true neighbours the index finds, measured on the index that is published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamrec.retrieval.index import ItemIndex, VectorBatches, exact_search, normalised
+
+RECALL_K = 10
+RECALL_QUERIES = 1_000
+SCORE_TOLERANCE = 1e-6
+"""A returned item counts when its cosine is at least the exact k-th cosine less this: ties are no misses."""
+
+
+@dataclass(frozen=True)
+class ExactNeighbours:
+    """A seeded sample of items and the cosine of each one's exact k-th neighbour, itself left out."""
+
+    positions: np.ndarray
+    """(q,) row positions of the sampled items."""
+    queries: np.ndarray
+    """(q, d) their normalised vectors."""
+    thresholds: np.ndarray
+    """(q,) cosine of the exact k-th neighbour."""
+    k: int
+
+    @classmethod
+    def sample(cls, batches: VectorBatches, rows: int, seed: int) -> ExactNeighbours:
+        """Search up to 1,000 sampled items exactly, in two passes over the vectors and bounded memory."""
+        positions = np.sort(
+            np.random.default_rng(seed).choice(rows, size=min(rows, RECALL_QUERIES), replace=False)
+        )
+        k = min(RECALL_K, rows - 1)
+        queries = _rows_at(batches, positions)
+        scores, found = exact_search(queries, (normalised(batch) for batch in batches()), k + 1)
+        others, _ = without_self(scores, found, positions)
+        thresholds = others[:, -1] if k else np.empty(0, dtype=np.float32)
+        return cls(positions, queries, thresholds, k)
+
+    def recall(self, index: ItemIndex) -> float:
+        """Tie-aware recall@k of `index` over the sample, in [0, 1]; 1 when an item has no neighbour."""
+        if self.k == 0:
+            return 1.0
+        found, positions = index.search(self.queries, self.k + 1)
+        scores, rows = without_self(found, positions, self.positions)
+        hits = (scores >= self.thresholds[:, None] - SCORE_TOLERANCE) & (rows >= 0)
+        return float(hits.mean())
+
+    def widen(self, index: ItemIndex, min_recall: float) -> float:
+        """Raise `index.nprobe` until the recall is at least `min_recall`; returns the recall reached."""
+        recall = self.recall(index)
+        while recall < min_recall and index.nprobe is not None and index.nprobe < (index.lists or 0):
+            index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.lists or 0)
+            recall = self.recall(index)
+        return recall
+
+
+def without_self(scores: np.ndarray, positions: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Drop each row's own position from its (q, k + 1) results, or the last one where it is not there."""
+    drop = positions == own[:, None]
+    drop[~drop.any(axis=1), -1] = True
+    shape = (len(positions), positions.shape[1] - 1)
+    return scores[~drop].reshape(shape), positions[~drop].reshape(shape)
+
+
+def _rows_at(batches: VectorBatches, positions: np.ndarray) -> np.ndarray:
+    parts, start = [], 0
+    for batch in batches():
+        low, high = np.searchsorted(positions, [start, start + len(batch)])
+        parts.append(normalised(batch[positions[low:high] - start]))
+        start += len(batch)
+    return np.concatenate(parts)

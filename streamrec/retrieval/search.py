@@ -1,0 +1,111 @@
+"""`Searcher`: neighbours of an item or of any vector, among all items or those that match a filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from streamrec.errors import BundleError
+from streamrec.retrieval.index import ItemIndex, normalised
+from streamrec.retrieval.items import ItemId, ItemTable, Where
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Items by falling cosine; fewer than asked for where fewer exist or match."""
+
+    items: pa.Table
+    """(k rows) the item ids and published features."""
+    scores: np.ndarray
+    """(k,) float32 cosines in [-1, 1]."""
+    positions: np.ndarray
+    """(k,) int64 row positions in `embeddings.parquet`."""
+    id_column: str
+    """Column of `items` that holds the ids."""
+
+    @property
+    def ids(self) -> list[Any]:
+        """Item ids, best first."""
+        return list(self.items[self.id_column].to_pylist())
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Searcher:
+    """Search over one index and its items; safe to use from several threads at once."""
+
+    def __init__(self, index: ItemIndex, items: ItemTable) -> None:
+        self.index = index
+        self.items = items
+
+    def neighbours(
+        self, item_id: ItemId, k: int = 10, where: Where | None = None, exclude_self: bool = True
+    ) -> Neighbours:
+        """The `k` items closest to an item.
+
+        Args:
+            item_id: an id of the bundle; the text `7` finds the integer id 7.
+            k: neighbours wanted, at least 1.
+            where: column -> value or values; with a filter the result is exact, whatever the index.
+            exclude_self: leave the item itself out.
+
+        Raises:
+            BundleError: unknown item, column or value; `k` below 1.
+        """
+        own = self.items.position(item_id)
+        query = self.index.vector(own)[None]
+        return self._search(query, k, where, without=own if exclude_self else None)[0]
+
+    def search(self, vectors: np.ndarray, k: int = 10, where: Where | None = None) -> list[Neighbours]:
+        """The `k` items closest to each of the vectors (q, d), or to one vector (d,), by cosine.
+
+        Args:
+            vectors: of any length: only their direction counts. A vector of zeros scores 0 with every item.
+            k: items wanted per vector, at least 1.
+            where: as for `neighbours`.
+
+        Raises:
+            BundleError: a vector of another dimension or not finite; unknown column or value; `k` below 1.
+        """
+        queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        if queries.ndim != 2 or queries.shape[1] != self.index.dimension:
+            raise BundleError(
+                f"query: found shape {np.shape(vectors)}, expected (q, {self.index.dimension}): "
+                "vectors of the bundle's dimension"
+            )
+        broken = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+        if len(broken):
+            raise BundleError(f"query: vector {broken[0]} is not finite; remove NaN and infinity")
+        return self._search(normalised(queries), k, where, without=None)
+
+    def _search(
+        self, queries: np.ndarray, k: int, where: Where | None, without: int | None
+    ) -> list[Neighbours]:
+        if k < 1:
+            raise BundleError(f"k: found {k}, expected at least 1")
+        rows = self.items.mask(where) if where else None
+        available = self.index.rows if rows is None else int(rows.sum())
+        wanted = min(k + (without is not None), available)
+        if wanted == 0:
+            return [self._neighbours(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+        scores, positions = self.index.search(queries, wanted, rows)
+        short = (positions < 0).any(axis=1)
+        if short.any():
+            scores[short], positions[short] = self.index.search(queries[short], wanted, exact=True)
+        results = []
+        for row_scores, row_positions in zip(scores, positions, strict=True):
+            kept = row_positions != without if without is not None else slice(None)
+            results.append(self._neighbours(row_scores[kept][:k], row_positions[kept][:k]))
+        return results
+
+    def _neighbours(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
+        return Neighbours(
+            items=self.items.table.take(positions),
+            scores=np.clip(scores, -1.0, 1.0),
+            positions=positions,
+            id_column=self.items.schema.item_id,
+        )
