@@ -33,6 +33,8 @@ class FeatureLayout:
     """(column, vocabulary size): one indicator per label."""
     numeric: tuple[tuple[str, int], ...] = ()
     """(column, number of states): 0 an ordinary value, 1 missing, 2 and up one state per atom."""
+    nullable: tuple[str, ...] = ()
+    """Categorical and numeric columns with a missing cell among the training rows."""
 
     @property
     def label_width(self) -> int:
@@ -46,4 +48,8 @@ class FeatureLayout:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> FeatureLayout:
         """Inverse of `to_dict`."""
-        return cls(**{kind: tuple((str(n), int(s)) for n, s in data[kind]) for kind in data})
+        sizes = {
+            kind: tuple((str(name), int(size)) for name, size in data[kind])
+            for kind in ("categorical", "multi_label", "numeric")
+        }
+        return cls(**sizes, nullable=tuple(data["nullable"]))

@@ -11,17 +11,38 @@ from typing import ClassVar, Literal
 
 @dataclass(frozen=True)
 class ItemVAEConfig:
-    """Settings of `ItemVAE`."""
+    """Settings of `ItemVAE` and of its objective."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     latent_dim: int = 16
     """Width of the latent, and of the published embedding."""
-    hidden: tuple[int, ...] = (128,)
+    hidden: tuple[int, ...] = (128, 128)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
+    scale: Literal["fixed", "shared", "column"] = "fixed"
+    """Standard deviation of the numbers' Gaussian: fixed at 1 (squared error), one learned for all
+    columns, or one learned per column."""
+    beta: float = 0.1
+    """Weight of the KL term once annealed (beta_max)."""
+    beta_schedule: Literal["linear", "cyclical"] = "linear"
+    """`linear`: once from 0 to beta; `cyclical`: four times, as in Fu et al. 2019."""
+    beta_warmup: float = 0.3
+    """Share of the training (of each cycle) over which beta rises."""
+    free_bits: float = 0.0
+    """Nats per latent unit that the KL term does not punish (Kingma et al. 2016, eq. 15)."""
+    denoise: float = 0.0
+    """Share of the input cells blanked at each training step; the whole item is still to be decoded."""
+    condition: str | None = None
+    """Categorical column given to encoder and decoder instead of being encoded (conditional VAE)."""
 
     def __post_init__(self) -> None:
         if self.latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1, found {self.latent_dim}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden must be one or more positive widths, found {list(self.hidden)}")
+        if self.beta < 0 or self.free_bits < 0:
+            raise ValueError(f"beta and free_bits must not be negative, found {self.beta}, {self.free_bits}")
+        if not 0 <= self.beta_warmup <= 1:
+            raise ValueError(f"beta_warmup must be a share from 0 to 1, found {self.beta_warmup}")
+        if not 0 <= self.denoise < 1:
+            raise ValueError(f"denoise must be a share from 0 to below 1, found {self.denoise}")

@@ -1,0 +1,209 @@
+"""`ItemVAE`: a variational autoencoder of mixed item rows (Kingma & Welling 2014)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from streamrec.layout import FIRST_CATEGORY_CODE, MISSING_CODE, MISSING_STATE, FeatureLayout
+from streamrec.models.batch import ItemBatch
+from streamrec.models.settings import ItemVAEConfig
+
+IGNORE = -100
+"""Target of a cell that the decoder has no class for: it does not count."""
+
+
+class Prepared(NamedTuple):
+    """Items as the VAE reads them; made once, then sliced batch by batch."""
+
+    inputs: Tensor
+    """(n, input width) float32: numbers, labels, one-hot categories, number-state flags."""
+    targets: Tensor
+    """(n, categorical + stateful columns) int64 class targets, IGNORE where there is none."""
+    weights: Tensor
+    """(n, N) float32: 1 where the cell is not missing and the Gaussian term counts, else 0."""
+
+
+class Decoded(NamedTuple):
+    """What the decoder says of each item: the parameters of p(x | z)."""
+
+    numbers: Tensor
+    """(n, N) means of the scaled numbers."""
+    labels: Tensor
+    """(n, L) logits of the labels."""
+    categories: tuple[Tensor, ...]
+    """Per categorical column: (n, classes) logits."""
+    states: Tensor
+    """(n, stateful columns, states) logits; -inf where the column has no such state."""
+
+
+class ItemVAE(nn.Module):
+    """q(z | x) and p(x | z) of an item row x with a standard normal prior on z.
+
+    p(x | z) has a softmax per categorical column, a Bernoulli per label, a softmax over the states of each
+    numeric column that has more than one (ordinary, missing, atoms), and a Gaussian per number. An input that
+    no training row can have set (an unseen category) is not connected: it moves no embedding.
+
+    Args:
+        layout: the codec's columns.
+        config: widths, likelihood and objective.
+
+    Raises:
+        ValueError: `config.condition` is not a categorical column of the layout.
+    """
+
+    def __init__(self, layout: FeatureLayout, config: ItemVAEConfig) -> None:
+        super().__init__()
+        names = [name for name, _ in layout.categorical]
+        if config.condition is not None and config.condition not in names:
+            raise ValueError(f"model.condition: no categorical column '{config.condition}'; found {names}")
+        self.layout, self.config = layout, config
+        self._condition = names.index(config.condition) if config.condition is not None else None
+        self._nullable_categories = [name in layout.nullable for name in names]
+        self._class_counts = [
+            size - FIRST_CATEGORY_CODE + nullable
+            for (_, size), nullable in zip(layout.categorical, self._nullable_categories, strict=True)
+        ]
+        possible = [
+            [state == 0 or (state != MISSING_STATE or name in layout.nullable) for state in range(size)]
+            for name, size in layout.numeric
+        ]
+        self._stateful = [column for column, states in enumerate(possible) if sum(states) > 1]
+        state_count = max((len(possible[column]) for column in self._stateful), default=0)
+        mask = torch.zeros(len(self._stateful), state_count, dtype=torch.bool)
+        for row, column in enumerate(self._stateful):
+            mask[row, : len(possible[column])] = torch.tensor(possible[column])
+        self.register_buffer("state_mask", mask, persistent=False)
+
+        numbers, labels = len(layout.numeric), layout.label_width
+        condition_width = self._class_counts[self._condition] if self._condition is not None else 0
+        self.input_width = numbers + labels + sum(self._class_counts) + int(mask[:, 1:].sum())
+        self._decoded_sizes = [numbers, labels, *self._decoded_classes(), mask.numel()]
+        widths = list(config.hidden)
+        self.encoder = _mlp([self.input_width, *widths])
+        self.posterior = nn.Linear(widths[-1], 2 * config.latent_dim)
+        self.decoder = _mlp([config.latent_dim + condition_width, *reversed(widths)])
+        self.heads = nn.Linear(widths[0], sum(self._decoded_sizes))
+        scales = {"fixed": 0, "shared": 1, "column": numbers}[config.scale]
+        self.log_scale = nn.Parameter(torch.zeros(scales)) if scales else None
+
+    def _decoded_classes(self) -> list[int]:
+        return [n for i, n in enumerate(self._class_counts) if i != self._condition]
+
+    def prepare(self, batch: ItemBatch) -> Prepared:
+        """Inputs and targets of items (n,), on the batch's device."""
+        parts, targets = [batch.numbers, batch.labels], []
+        for column, (classes, nullable) in enumerate(
+            zip(self._class_counts, self._nullable_categories, strict=True)
+        ):
+            codes = batch.categories[:, column]
+            target = codes - FIRST_CATEGORY_CODE + int(nullable)
+            known = codes >= FIRST_CATEGORY_CODE
+            if nullable:
+                missing = codes == MISSING_CODE
+                target, known = target.masked_fill(missing, 0), known | missing
+            one_hot = F.one_hot(target.masked_fill(~known, 0), classes) * known[:, None]
+            parts.append(one_hot.to(batch.numbers.dtype))
+            targets.append(target.masked_fill(~known, IGNORE))
+        for row, column in enumerate(self._stateful):
+            states = batch.states[:, column]
+            possible = self.state_mask[row]
+            flags = [states == state for state in range(1, len(possible)) if possible[state]]
+            parts.append(torch.stack(flags, 1).to(batch.numbers.dtype))
+            targets.append(states.masked_fill(~possible[states], IGNORE))
+        weights = (batch.states != MISSING_STATE).to(batch.numbers.dtype)
+        empty = batch.categories.new_zeros(len(batch), 0)
+        return Prepared(torch.cat(parts, 1), torch.stack(targets, 1) if targets else empty, weights)
+
+    def encode(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x), each (n, latent_dim)."""
+        mean, log_variance = self.posterior(self.encoder(prepared.inputs)).chunk(2, 1)
+        return mean, log_variance
+
+    def decode(self, latents: Tensor, prepared: Prepared | None = None) -> Decoded:
+        """Parameters of p(x | z) for latents (n, latent_dim).
+
+        A conditional model takes the condition from `prepared`, items (n,).
+        """
+        if self._condition is not None:
+            if prepared is None:
+                raise ValueError("a conditional model decodes only with the items that give the condition")
+            start = (
+                len(self.layout.numeric)
+                + self.layout.label_width
+                + sum(self._class_counts[: self._condition])
+            )
+            condition = prepared.inputs[:, start : start + self._class_counts[self._condition]]
+            latents = torch.cat([latents, condition], 1)
+        numbers, labels, *classes = self.heads(self.decoder(latents)).split(self._decoded_sizes, 1)
+        states = (
+            classes.pop().view(len(latents), *self.state_mask.shape).masked_fill(~self.state_mask, -math.inf)
+        )
+        return Decoded(numbers, labels, tuple(classes), states)
+
+    def negative_log_likelihood(self, decoded: Decoded, prepared: Prepared) -> dict[str, Tensor]:
+        """-log p(x | z) in nats per item and group of columns: each (n,), summed over the group's columns."""
+        n = len(prepared.inputs)
+        first_label = len(self.layout.numeric)
+        terms: dict[str, Tensor] = {}
+        if first_label:
+            error = (prepared.inputs[:, :first_label] - decoded.numbers) ** 2
+            if self.log_scale is None:
+                nats = 0.5 * error + 0.5 * math.log(2 * math.pi)
+            else:
+                log_scale = self.log_scale.clamp(min=-4)
+                nats = 0.5 * error * torch.exp(-2 * log_scale) + log_scale + 0.5 * math.log(2 * math.pi)
+            terms["numbers"] = (nats * prepared.weights).sum(1)
+        if self.layout.label_width:
+            labels = prepared.inputs[:, first_label : first_label + self.layout.label_width]
+            terms["labels"] = F.binary_cross_entropy_with_logits(
+                decoded.labels, labels, reduction="none"
+            ).sum(1)
+        if decoded.categories:
+            columns = [c for c in range(len(self._class_counts)) if c != self._condition]
+            terms["categories"] = torch.stack(
+                [
+                    F.cross_entropy(logits, prepared.targets[:, c], reduction="none", ignore_index=IGNORE)
+                    for c, logits in zip(columns, decoded.categories, strict=True)
+                ]
+            ).sum(0)
+        if self._stateful:
+            targets = prepared.targets[:, len(self._class_counts) :]
+            flat = F.cross_entropy(
+                decoded.states.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=IGNORE
+            )
+            terms["states"] = flat.view(n, -1).sum(1)
+        return terms
+
+    @torch.no_grad()
+    def embed(self, batch: ItemBatch) -> Tensor:
+        """Posterior means (n, latent_dim) float32 of items (n,), in evaluation mode: the embeddings."""
+        training = self.training
+        self.eval()
+        try:
+            return self.encode(self.prepare(batch))[0]
+        finally:
+            self.train(training)
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats per unit, shape of `mean`."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)
+
+
+def sample_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """A draw from N(mean, exp(log_variance)) that gradients pass through (reparameterisation)."""
+    noise = torch.empty_like(mean).normal_(generator=generator)
+    return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+
+
+def _mlp(widths: list[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width, following in itertools.pairwise(widths):
+        layers += [nn.Linear(width, following), nn.BatchNorm1d(following), nn.ReLU()]
+    return nn.Sequential(*layers)
