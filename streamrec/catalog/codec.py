@@ -40,9 +40,9 @@ class FeatureCodec:
     the same `fingerprint` encode alike. What is exact in `decode(encode(rows))`: categories and labels
     of the vocabulary; missing cells, but that a missing list becomes an empty one; atoms; any number of
     a `quantile` column with at most 1,000 distinct training values; integers and booleans of a
-    `standard` column within about four million of its mean. Other training values come back within
-    1e-5 of the distance between the knots around them (`standard`: of the training range). Integers
-    beyond 2**53 and numbers beyond 1e300 are rounded to the nearest number that float64 holds, or 1e300.
+    `standard` column within four million of its mean. Other training values come back within the
+    rounding of their score to float32, a small part of the distance between the knots around them.
+    Integers beyond 2**53 are rounded to the nearest float64, numbers beyond 1e300 to 1e300.
     """
 
     schema: FeatureSchema
@@ -97,7 +97,7 @@ class FeatureCodec:
         Raises:
             CatalogError: a feature column is absent, there twice, or holds values of another kind.
         """
-        columns = {name: _column(rows, name) for name in self._names}
+        columns = {name: _column(rows, name) for name in self.schema.feature_columns}
         encoded = self._allocate(rows.num_rows)
         for start in range(0, rows.num_rows, BLOCK_ROWS):
             block = encoded[start : start + BLOCK_ROWS]
@@ -129,7 +129,7 @@ class FeatureCodec:
                 for i, codec in enumerate(self.numbers)
             },
         }
-        return pa.table({name: columns[name] for name in self._names})
+        return pa.table({name: columns[name] for name in self.schema.feature_columns})
 
     @property
     def fingerprint(self) -> str:
@@ -208,10 +208,6 @@ class FeatureCodec:
                 for index, item in enumerate(data["numbers"])
             ),
         )
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return (*self.schema.categorical, *self.schema.multi_label_names, *self.schema.numeric)
 
     def _label_slices(self) -> Iterator[tuple[LabelCodec, slice]]:
         start = 0

@@ -61,10 +61,7 @@ class NumberCodec:
         scaler = (
             fit_standard(values, counts) if scaling == "standard" else fit_quantile(values, counts, atoms)
         )
-        dtype = (
-            pa.float64() if pa.types.is_null(column.type) or pa.types.is_decimal(column.type) else column.type
-        )
-        return cls(name, dtype, scaling, scaler, atoms, len(atoms) == len(values))
+        return cls(name, _restored_type(column.type), scaling, scaler, atoms, len(atoms) == len(values))
 
     @property
     def states(self) -> int:
@@ -79,6 +76,9 @@ class NumberCodec:
             return np.zeros(len(cells), np.float32), np.full(len(cells), MISSING_STATE)
         low, high = self.scaler.values[[0, -1]]
         cells = np.clip(np.where(missing, low, cells), low, high)
+        if pa.types.is_floating(self.dtype):
+            # A 0.1 given in more digits than the training rows had is still their 0.1.
+            cells = cells.astype(self.dtype.to_pandas_dtype()).astype(np.float64)
         if self.all_atoms:
             between = self.atoms[:-1] / 2 + self.atoms[1:] / 2
             nearest = np.searchsorted(between, cells)
@@ -107,9 +107,7 @@ class NumberCodec:
             return pa.array(whole > 0, mask=missing)
         bounds = np.iinfo(self.dtype.to_pandas_dtype())
         # The largest 64-bit integers have no float64: the nearest one is outside the type.
-        inside = np.clip(
-            whole, float(bounds.min), np.nextafter(float(bounds.max), 0) if bounds.bits == 64 else bounds.max
-        )
+        inside = np.clip(whole, float(bounds.min), np.nextafter(float(bounds.max) + 1, 0))
         return pa.array(inside.astype(bounds.dtype), self.dtype, mask=missing)
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +131,13 @@ class NumberCodec:
             atoms=np.array(data["atoms"], dtype=np.float64),
             all_atoms=data["all_atoms"],
         )
+
+
+def _restored_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _restored_type(kind.value_type)
+    exact = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return kind if exact else pa.float64()
 
 
 def read_numbers(name: str, column: pa.ChunkedArray) -> Floats:

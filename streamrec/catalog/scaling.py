@@ -27,8 +27,9 @@ STANDS_OUT = 3.0
 NEIGHBOURS = 4
 """Distinct values on each side that an atom is compared with."""
 MAX_SKEWNESS = 0.75
-MAX_EXCESS_KURTOSIS = 1.0
-"""Bounds of `is_near_normal`; a uniform column has excess kurtosis -1.2, a Laplace column 3."""
+"""Bound of `is_near_normal`: an exponential column has skewness 2, a gamma of shape 9 has 0.67."""
+EXCESS_KURTOSIS = (-1.0, 2.0)
+"""Bounds of `is_near_normal`: a uniform column has -1.2, a logistic one 1.2, a Laplace one 3."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ def fit_quantile(values: Floats, counts: Counts, atoms: Floats) -> Scaler:
 
 
 def is_near_normal(values: Floats, counts: Counts) -> bool:
-    """Whether |skewness| <= 0.75 and |excess kurtosis| <= 1, as in a normal or a short mixture."""
+    """Whether |skewness| <= 0.75 and -1 <= excess kurtosis <= 2, as in a normal or a short mixture."""
     mean, deviation = _moments(values, counts)
     scores, weights = (values - mean) / deviation, counts / counts.sum()
     skewness = float(weights @ scores**3)
     excess_kurtosis = float(weights @ scores**4) - 3
-    return abs(skewness) <= MAX_SKEWNESS and abs(excess_kurtosis) <= MAX_EXCESS_KURTOSIS
+    return abs(skewness) <= MAX_SKEWNESS and EXCESS_KURTOSIS[0] <= excess_kurtosis <= EXCESS_KURTOSIS[1]
 
 
 def find_atoms(values: Floats, counts: Counts, min_share: float, max_atoms: int) -> Floats:

@@ -91,10 +91,13 @@ class LabelCodec:
         indicators = np.zeros((len(column), len(self.vocabulary)), dtype=np.float32)
         start = 0
         for chunk in read_labels(self.name, column, self.delimiter).chunks:
-            label = pc.index_in(chunk.flatten(), value_set=self.vocabulary)
+            # A null list may hide labels, which only some of Arrow's functions skip.
+            present = chunk.drop_null()
+            row = chunk.is_valid().to_numpy(zero_copy_only=False).nonzero()[0]
+            label = pc.index_in(present.flatten(), value_set=self.vocabulary)
             known = label.is_valid()
-            row = pc.list_parent_indices(chunk).filter(known).to_numpy()
-            indicators[start + row, label.filter(known).to_numpy()] = 1
+            parent = pc.list_parent_indices(present).filter(known).to_numpy()
+            indicators[start + row[parent], label.filter(known).to_numpy()] = 1
             start += len(chunk)
         return indicators
 
