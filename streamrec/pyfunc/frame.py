@@ -1,0 +1,35 @@
+"""Raw item rows as registry consumers send them (a pandas frame) to the Arrow table an encoder reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from streamrec.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def table_from_frame(frame: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
+    """Those of `columns` that `frame` has; NaN, NaT, None and NA become null, the index is dropped.
+
+    Types are taken from the cells where the frame's say `object`: JSON leaves lists, integers beside
+    missing cells and all-missing columns so.
+
+    Raises:
+        CatalogError: the cells of one column are of different kinds.
+    """
+    return pa.table({name: _array(name, frame[name]) for name in columns if name in frame.columns})
+
+
+def _array(name: str, cells: pd.Series) -> pa.Array | pa.ChunkedArray:
+    try:
+        return pa.array(cells, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise CatalogError(
+            f"item rows: column '{name}' holds different kinds of values ({' '.join(str(error).split())}); "
+            "send one kind, and null where missing"
+        ) from None

@@ -1,0 +1,118 @@
+"""Registered item encoders: the newest version is the challenger, the published one the champion."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+from mlflow.entities import LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from streamrec.errors import TrackingError
+from streamrec.tracking import TrackedRun, TrackingStore
+
+
+@dataclass(frozen=True)
+class RegisteredEncoder:
+    """A version of the registered item encoder."""
+
+    name: str
+    version: int
+    run_id: str | None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def uri(self) -> str:
+        """What `mlflow.pyfunc.load_model` takes."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def register_item_encoder(
+    run: TrackedRun, folder: str | Path, rows: pa.Table, tags: Mapping[str, str] | None = None
+) -> RegisteredEncoder:
+    """Register the encoder in `folder`/codec and `folder`/model as the next version, the challenger.
+
+    `rows` are a few items to check the registered model with; they become its stored example.
+
+    Raises:
+        TrackingError: the registered model would give other embeddings than the encoder.
+        StreamRecError: the encoder cannot be loaded, or `rows` lacks a feature column.
+    """
+    # Only here: a process that looks up the champion does without torch.
+    from streamrec.pyfunc.package import write_model
+
+    client, name = run.client, run.store.model_name
+    logged = client.create_logged_model(
+        run.store.experiment_id, "item-encoder", source_run_id=run.run_id, model_type="item-encoder"
+    )
+    location, model_id = logged.artifact_location, logged.model_id
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            record = Model(location, run.run_id, model_uuid=model_id, model_id=model_id)
+            facts = write_model(path, Path(folder), rows, record)
+            client.log_model_artifacts(model_id, str(path))
+    except BaseException:
+        client.finalize_logged_model(model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model_id, "READY")
+    client.log_outputs(run.run_id, [LoggedModelOutput(model_id, step=0)])
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # The location, not models:/ID: MLflow looks that one up in the process's global store.
+    version = client.create_model_version(
+        name, location, run.run_id, {**facts, **(tags or {})}, model_id=model_id
+    )
+    client.set_registered_model_alias(name, "challenger", version.version)
+    return _registered(version)
+
+
+def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None = None) -> RegisteredEncoder:
+    """Make `version` the champion and tag it; call it once its bundle is published.
+
+    Raises:
+        TrackingError: there is no such version.
+    """
+    client, name, number = store.client, store.model_name, str(version)
+    try:
+        for key, value in (tags or {}).items():
+            client.set_model_version_tag(name, number, key, value)
+        client.set_registered_model_alias(name, "champion", number)
+    except MlflowException as error:
+        raise TrackingError(f"{name}: cannot make version {version} the champion: {error.message}") from error
+    newest = challenger(store)
+    if newest and newest.version == version:
+        client.delete_registered_model_alias(name, "challenger")
+    return _registered(client.get_model_version(name, number))
+
+
+def champion(store: TrackingStore) -> RegisteredEncoder | None:
+    """The version whose embeddings are published; None before the first."""
+    return _by_alias(store, "champion")
+
+
+def challenger(store: TrackingStore) -> RegisteredEncoder | None:
+    """The newest version registered, until it is promoted; None where there is none."""
+    return _by_alias(store, "challenger")
+
+
+def _by_alias(store: TrackingStore, alias: str) -> RegisteredEncoder | None:
+    try:
+        return _registered(store.client.get_model_version_by_alias(store.model_name, alias))
+    except MlflowException as error:
+        # MLflow's codes for an unknown model and for an unknown alias.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _registered(version: ModelVersion) -> RegisteredEncoder:
+    return RegisteredEncoder(version.name, int(version.version), version.run_id, dict(version.tags))
