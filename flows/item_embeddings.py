@@ -1,0 +1,256 @@
+"""`item-embeddings`: an item table in, published embeddings out, a task per step.
+
+Tasks hand each other paths and small settings, never tables. A task imports its tools when it runs: to
+deploy or schedule the flow neither torch nor MLflow is loaded.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import Task, flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State, TaskRun
+
+from flows.stages import Progress, Stages
+from flows.summary import RunSummary
+from streamrec.config import GenerateConfig, RunConfig
+from streamrec.errors import StreamRecError
+
+if TYPE_CHECKING:
+    from streamrec.catalog.checks import ValidationResult
+    from streamrec.catalog.ingest import Ingested
+    from streamrec.catalog.table import Catalog
+    from streamrec.pyfunc.registry import RegisteredEncoder
+    from streamrec.retrieval.bundle import Bundle
+    from streamrec.tracking import TrackedRun, TrackingStore
+    from streamrec.training.loop import History
+
+EXAMPLE_ROWS = 5
+
+
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether an error may be gone after a moment: a disk or server that did not answer."""
+    try:
+        state.result()
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, StreamRecError) else error
+        return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | PermissionError)
+    return False
+
+
+STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+IO_STEP: dict[str, Any] = STEP | {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": _may_pass}
+
+
+@flow(name="item-embeddings", persist_result=False)
+def item_embeddings(config: RunConfig) -> RunSummary:
+    """Make, validate, train, evaluate, register and publish; the new bundle's encoder is the champion.
+
+    Raises:
+        StreamRecError: of the first step that failed; what was published before stays as it was.
+    """
+    begun, stages = time.perf_counter(), Stages()
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    folder = config.out.resolve() / "runs" / name
+    published = config.out.resolve() / "published"
+
+    with stages("track"):
+        store = open_store(config)
+    with store.start_run(name) as run:
+        with stages("generate" if config.generate else "ingest") as progress:
+            ingested = make_catalog(config, folder, progress)
+        with stages("validate") as progress:
+            record_inputs(config, run, ingested)
+            validation = validate_catalog(config, run, ingested.catalog, folder, published, progress)
+        with stages("train") as progress:
+            history = train_encoder(config, ingested.catalog, folder, progress)
+        with stages("evaluate") as progress:
+            metrics = evaluate_encoder(config, ingested.catalog, folder, progress)
+        with stages("register"):
+            encoder = register_encoder(run, ingested.catalog, folder, history, metrics)
+        with stages("publish") as progress:
+            bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, metrics, progress)
+        with stages("promote"):
+            promote_encoder(store, encoder, bundle)
+        summary = RunSummary(
+            run=name,
+            folder=folder,
+            bundle=bundle.path,
+            items=bundle.manifest.rows,
+            refused=ingested.rows_refused,
+            dimension=bundle.manifest.dimension,
+            model=encoder.name,
+            version=encoder.version,
+            tracking_uri=store.uri,
+            metrics=metrics,
+            warnings=tuple(str(check) for check in validation.warnings),
+            seconds=stages.seconds,
+            total_seconds=time.perf_counter() - begun,
+        )
+        report(run, summary)
+    return summary
+
+
+@task(**IO_STEP)
+def open_store(config: RunConfig) -> TrackingStore:
+    """Prepare the MLflow store."""
+    from streamrec.tracking import prepare_store
+
+    return prepare_store(config.track)
+
+
+@task(**IO_STEP)
+def make_catalog(config: RunConfig, folder: Path, progress: Progress) -> Ingested:
+    """Generate or ingest the item table into `folder`."""
+    from streamrec.catalog.generate import generate
+    from streamrec.catalog.ingest import Ingested, ingest
+
+    if config.ingest is not None and config.features is not None:
+        return ingest(config.ingest, config.features, folder, progress)
+    catalog = generate(config.generate or GenerateConfig(), folder / "catalog.parquet", progress=progress)
+    return Ingested(
+        catalog, quarantine=None, rows_read=catalog.num_rows, rows_refused=0, reasons={}, notes=[]
+    )
+
+
+@task(**IO_STEP)
+def record_inputs(config: RunConfig, run: TrackedRun, ingested: Ingested) -> None:
+    """Record the settings and the catalogue in MLflow."""
+    run.log_config(config)
+    source = config.ingest.path if config.ingest else str(ingested.catalog.path)
+    run.log_catalog(ingested.catalog, source, {"rows_refused": ingested.rows_refused})
+
+
+@task(**STEP)
+def validate_catalog(
+    config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, published: Path, progress: Progress
+) -> ValidationResult:
+    """Check the catalogue, against the last published one where that has the same schema."""
+    from streamrec.catalog.profile import Profile
+    from streamrec.catalog.validate import validate
+    from streamrec.retrieval.bundle import CURRENT
+    from streamrec.retrieval.manifest import MANIFEST, PROFILE, Manifest
+
+    reference, current = None, published / CURRENT
+    if (current / PROFILE).exists():
+        fingerprint = Manifest.read(current / MANIFEST).schema_fingerprint
+        if fingerprint == catalog.schema.fingerprint:
+            reference = Profile.load(current / PROFILE)
+    result = validate(catalog, config.validation, folder / "validation", reference, config.seed, progress)
+    run.log_files(folder / "validation", "validation")
+    result.raise_for_critical()
+    return result
+
+
+@task(**STEP)
+def train_encoder(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> History:
+    """Fit the codec and the model; write them to `folder`/codec and `folder`/model."""
+    import numpy as np
+    import torch
+
+    from streamrec.catalog.codec import FeatureCodec
+    from streamrec.models.batch import ItemBatch
+    from streamrec.models.item_vae import ItemVAE
+    from streamrec.retrieval.encoder import ItemEncoder
+    from streamrec.training.loop import fit
+    from streamrec.training.objective import ELBO
+
+    rows = catalog.sample(config.train.max_rows, config.seed)
+    order = np.random.default_rng(config.seed).permutation(len(rows))
+    held_out = max(1, round(len(rows) * config.train.validation_share))
+    train, valid = rows.take(np.sort(order[held_out:])), rows.take(np.sort(order[:held_out]))
+    codec = FeatureCodec.fit(train, catalog.schema, config.codec)
+    torch.manual_seed(config.seed)
+    model = ItemVAE(codec.layout, config.model)
+    history = fit(
+        ELBO(model),
+        ItemBatch.from_arrays(codec.encode(train)),
+        ItemBatch.from_arrays(codec.encode(valid)),
+        config.train,
+        config.seed,
+        callbacks=[lambda epoch: progress(int(epoch["epoch"]), config.train.epochs)],
+        checkpoints=folder / "checkpoints",
+    )
+    ItemEncoder(codec, model).save(folder)
+    return history
+
+
+@task(**STEP)
+def evaluate_encoder(
+    config: RunConfig, catalog: Catalog, folder: Path, progress: Progress
+) -> dict[str, float]:
+    """Measure the encoder; write what was found to `folder`/evaluation."""
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "metrics.json").write_text("{}")
+    return {}
+
+
+@task(**IO_STEP)
+def register_encoder(
+    run: TrackedRun, catalog: Catalog, folder: Path, history: History, metrics: dict[str, float]
+) -> RegisteredEncoder:
+    """Record the training and the evaluation, and register the encoder as the challenger."""
+    import pyarrow as pa
+
+    from streamrec.pyfunc.registry import register_item_encoder
+
+    run.log_history(history.epochs, first_step=1)
+    run.log_metrics(metrics)
+    run.log_files(folder / "evaluation", "evaluation")
+    examples = next(catalog.batches(batch_rows=EXAMPLE_ROWS))
+    return register_item_encoder(run, folder, pa.Table.from_batches([examples]))
+
+
+@task(**IO_STEP)
+def publish_bundle(
+    config: RunConfig,
+    catalog: Catalog,
+    folder: Path,
+    published: Path,
+    encoder: RegisteredEncoder,
+    metrics: dict[str, float],
+    progress: Progress,
+) -> Bundle:
+    """Encode every item, index the embeddings, verify the bundle and make it current."""
+    from streamrec.catalog.profile import Profile
+    from streamrec.retrieval.encoder import ItemEncoder
+    from streamrec.retrieval.manifest import ModelSource
+    from streamrec.retrieval.publish import publish
+
+    profile = folder / "profile.json"
+    Profile.of(catalog, seed=config.seed).save(profile)
+    return publish(
+        published,
+        catalog,
+        ItemEncoder.load(folder),
+        config.publish,
+        config.seed,
+        model=ModelSource(name=encoder.name, version=str(encoder.version), run_id=encoder.run_id),
+        profile=profile,
+        summary=config.model_dump(mode="json", exclude_none=True),
+        quality=metrics,
+        progress=progress,
+    )
+
+
+@task(**IO_STEP)
+def promote_encoder(store: TrackingStore, encoder: RegisteredEncoder, bundle: Bundle) -> None:
+    """Make the published encoder the champion."""
+    from streamrec.pyfunc.registry import promote
+
+    promote(store, encoder.version, {"bundle": bundle.manifest.version})
+
+
+@task(**IO_STEP)
+def report(run: TrackedRun, summary: RunSummary) -> None:
+    """Tell Prefect and MLflow what came out."""
+    seconds = {f"seconds/{stage}": value for stage, value in summary.seconds.items()}
+    run.log_metrics(seconds)
+    (summary.folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    create_markdown_artifact(summary.to_markdown(), key="item-embeddings", description=summary.run)
