@@ -6,6 +6,7 @@ deploy or schedule the flow neither torch nor MLflow is loaded.
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from prefect.client.schemas import State, TaskRun
 
 from flows.stages import Progress, Stages
 from flows.summary import RunSummary
-from streamrec.config import GenerateConfig, RunConfig
+from streamrec.config import RunConfig
 from streamrec.errors import StreamRecError
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ def item_embeddings(config: RunConfig) -> RunSummary:
         store = open_store(config)
     with store.start_run(name) as run:
         with stages("generate" if config.generate else "ingest") as progress:
-            ingested = make_catalog(config, folder, progress)
+            ingested = prepare_catalog(config, folder, progress)
         with stages("validate") as progress:
             record_inputs(config, run, ingested)
             validation = validate_catalog(config, run, ingested.catalog, folder, published, progress)
         with stages("train") as progress:
             history = train_encoder(config, ingested.catalog, folder, progress)
-        with stages("evaluate") as progress:
-            metrics = evaluate_encoder(config, ingested.catalog, folder, progress)
+        with stages("evaluate"):
+            metrics = evaluate_encoder(config, ingested.catalog, folder)
         with stages("register"):
             encoder = register_encoder(run, ingested.catalog, folder, history, metrics)
         with stages("publish") as progress:
@@ -89,6 +90,7 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             version=encoder.version,
             tracking_uri=store.uri,
             metrics=metrics,
+            example=str(bundle.searcher.items.table[ingested.catalog.schema.item_id][0]),
             warnings=tuple(str(check) for check in validation.warnings),
             seconds=stages.seconds,
             total_seconds=time.perf_counter() - begun,
@@ -106,17 +108,11 @@ def open_store(config: RunConfig) -> TrackingStore:
 
 
 @task(**IO_STEP)
-def make_catalog(config: RunConfig, folder: Path, progress: Progress) -> Ingested:
+def prepare_catalog(config: RunConfig, folder: Path, progress: Progress) -> Ingested:
     """Generate or ingest the item table into `folder`."""
-    from streamrec.catalog.generate import generate
-    from streamrec.catalog.ingest import Ingested, ingest
+    from streamrec.catalog.make import make_catalog
 
-    if config.ingest is not None and config.features is not None:
-        return ingest(config.ingest, config.features, folder, progress)
-    catalog = generate(config.generate or GenerateConfig(), folder / "catalog.parquet", progress=progress)
-    return Ingested(
-        catalog, quarantine=None, rows_read=catalog.num_rows, rows_refused=0, reasons={}, notes=[]
-    )
+    return make_catalog(config, folder, progress)
 
 
 @task(**IO_STEP)
@@ -132,16 +128,10 @@ def validate_catalog(
     config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, published: Path, progress: Progress
 ) -> ValidationResult:
     """Check the catalogue, against the last published one where that has the same schema."""
-    from streamrec.catalog.profile import Profile
     from streamrec.catalog.validate import validate
-    from streamrec.retrieval.bundle import CURRENT
-    from streamrec.retrieval.manifest import MANIFEST, PROFILE, Manifest
+    from streamrec.retrieval.reference import published_profile
 
-    reference, current = None, published / CURRENT
-    if (current / PROFILE).exists():
-        fingerprint = Manifest.read(current / MANIFEST).schema_fingerprint
-        if fingerprint == catalog.schema.fingerprint:
-            reference = Profile.load(current / PROFILE)
+    reference = published_profile(published, catalog.schema)
     result = validate(catalog, config.validation, folder / "validation", reference, config.seed, progress)
     run.log_files(folder / "validation", "validation")
     result.raise_for_critical()
@@ -151,30 +141,28 @@ def validate_catalog(
 @task(**STEP)
 def train_encoder(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> History:
     """Fit the codec and the model; write them to `folder`/codec and `folder`/model."""
-    import numpy as np
     import torch
 
     from streamrec.catalog.codec import FeatureCodec
+    from streamrec.catalog.split import split_items
     from streamrec.models.batch import ItemBatch
     from streamrec.models.item_vae import ItemVAE
     from streamrec.retrieval.encoder import ItemEncoder
     from streamrec.training.loop import fit
     from streamrec.training.objective import ELBO
 
-    rows = catalog.sample(config.train.max_rows, config.seed)
-    order = np.random.default_rng(config.seed).permutation(len(rows))
-    held_out = max(1, round(len(rows) * config.train.validation_share))
-    train, valid = rows.take(np.sort(order[held_out:])), rows.take(np.sort(order[:held_out]))
+    settings = config.train
+    train, held_out = split_items(catalog, settings.max_rows, settings.validation_share, config.seed)
     codec = FeatureCodec.fit(train, catalog.schema, config.codec)
     torch.manual_seed(config.seed)
     model = ItemVAE(codec.layout, config.model)
     history = fit(
         ELBO(model),
         ItemBatch.from_arrays(codec.encode(train)),
-        ItemBatch.from_arrays(codec.encode(valid)),
-        config.train,
+        ItemBatch.from_arrays(codec.encode(held_out)),
+        settings,
         config.seed,
-        callbacks=[lambda epoch: progress(int(epoch["epoch"]), config.train.epochs)],
+        callbacks=[lambda epoch: progress(int(epoch["epoch"]), settings.epochs)],
         checkpoints=folder / "checkpoints",
     )
     ItemEncoder(codec, model).save(folder)
@@ -182,13 +170,26 @@ def train_encoder(config: RunConfig, catalog: Catalog, folder: Path, progress: P
 
 
 @task(**STEP)
-def evaluate_encoder(
-    config: RunConfig, catalog: Catalog, folder: Path, progress: Progress
-) -> dict[str, float]:
-    """Measure the encoder; write what was found to `folder`/evaluation."""
-    (folder / "evaluation").mkdir()
-    (folder / "evaluation" / "metrics.json").write_text("{}")
-    return {}
+def evaluate_encoder(config: RunConfig, catalog: Catalog, folder: Path) -> dict[str, float]:
+    """Measure the encoder on the held-out items; write what was found to `folder`/evaluation."""
+    from streamrec.catalog.split import split_items
+    from streamrec.evaluation.latents import evaluate_latents
+    from streamrec.retrieval.encoder import ItemEncoder
+
+    settings, encoder = config.train, ItemEncoder.load(folder)
+    train, held_out = split_items(catalog, settings.max_rows, settings.validation_share, config.seed)
+    quality = evaluate_latents(
+        encoder.model,
+        encoder.codec,
+        encoder.codec.encode(train),
+        encoder.codec.encode(held_out),
+        config.evaluate,
+        config.seed,
+    )
+    found = folder / "evaluation" / "latents.json"
+    found.parent.mkdir(exist_ok=True)
+    found.write_text(json.dumps(quality.to_dict(), indent=1) + "\n", encoding="utf-8")
+    return quality.metrics()
 
 
 @task(**IO_STEP)

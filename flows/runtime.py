@@ -49,3 +49,23 @@ def prepare_prefect(out: Path, verbose: bool = False) -> None:
         settings["PREFECT_HOME"] = str(home)
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def check_prefect(out: Path) -> str:
+    """Where the runs of `streamrec run` are recorded.
+
+    Raises:
+        ConfigError: the user's server does not answer, or `out` cannot be written.
+    """
+    prepare_prefect(out)
+    import httpx
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+
+    url = PREFECT_API_URL.value()
+    if url is None:
+        return f"a temporary server for each run, its database in {PREFECT_HOME.value()}"
+    try:
+        httpx.get(f"{url}/health", timeout=10).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ConfigError(f"{url}: {error}; start the server or unset PREFECT_API_URL") from None
+    return f"{url} answers"

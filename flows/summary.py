@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-COMPUTE = frozenset({"generate", "ingest", "train", "evaluate", "publish"})
-"""Stages that do the work; the others, and what lies between stages, are the price of orchestration:
-Prefect, validation, tracking and registry."""
+from streamrec.console import align
+
+COMPUTE = ("generate", "ingest", "train", "evaluate", "publish")
+"""Stages that do the work. What is left is the price of orchestration."""
+TRACKING = ("track", "register", "promote")
+"""Stages that speak to MLflow."""
 
 
 class RunSummary(BaseModel):
@@ -36,6 +40,8 @@ class RunSummary(BaseModel):
     """MLflow store of the run."""
     metrics: dict[str, float]
     """Metrics of the evaluation."""
+    example: str
+    """Id of an item, to search with."""
     warnings: tuple[str, ...]
     """Expectations that failed without stopping the run."""
     seconds: dict[str, float]
@@ -44,14 +50,66 @@ class RunSummary(BaseModel):
     """Duration of all: of the flow or, where the command line ran it, from the command's start."""
 
     @property
+    def compute(self) -> dict[str, float]:
+        """Seconds of the stages that made the catalogue, the model, its evaluation and the bundle."""
+        return {stage: seconds for stage, seconds in self.seconds.items() if stage in COMPUTE}
+
+    @property
+    def orchestration(self) -> dict[str, float]:
+        """All other seconds: validation, tracking with the registry, and Prefect with starting and ending."""
+        validation = self.seconds.get("validate", 0.0)
+        tracking = sum(self.seconds.get(stage, 0.0) for stage in TRACKING)
+        rest = self.total_seconds - sum(self.compute.values()) - validation - tracking
+        return {"Prefect": rest, "validation": validation, "tracking": tracking}
+
+    @property
     def compute_seconds(self) -> float:
-        """Time in which the catalogue, the model, its evaluation and the bundle were made."""
-        return sum(seconds for stage, seconds in self.seconds.items() if stage in COMPUTE)
+        """Sum of `compute`."""
+        return sum(self.compute.values())
 
     @property
     def orchestration_seconds(self) -> float:
-        """All other time."""
-        return self.total_seconds - self.compute_seconds
+        """Sum of `orchestration`."""
+        return sum(self.orchestration.values())
+
+    def compared_with_pca(self) -> list[tuple[str, float, float]]:
+        """Each metric that was also measured for a PCA of the same width: (name, ours, PCA's)."""
+        names = [name.removeprefix("latent_") for name in self.metrics if name.startswith("latent_")]
+        return [
+            (name.replace("_", " "), self.metrics[f"latent_{name}"], self.metrics[f"pca_{name}"])
+            for name in names
+            if f"pca_{name}" in self.metrics
+        ]
+
+    def to_text(self) -> str:
+        """The last screen of `streamrec run`: what was made, how good it is, where it lies, what is next."""
+        quality = [(name, f"{ours:.3f}", f"{pca:.3f}") for name, ours, pca in self.compared_with_pca()]
+        out = self.folder.parents[1]
+        option = "" if out == Path("data").resolve() else f" --out {shlex.quote(str(out))}"
+        blocks = [
+            f"Published {self.items:,} items as embeddings of {self.dimension} numbers.",
+            align([("quality", "these", "PCA"), *quality]),
+            *(
+                ["\n".join(["warnings", *(f"  {warning}" for warning in self.warnings)])]
+                if self.warnings
+                else []
+            ),
+            align(
+                [
+                    ("bundle", str(self.bundle)),
+                    ("run", str(self.folder)),
+                    ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
+                    ("refused", f"{self.refused:,} rows"),
+                    ("seconds", f"{self.total_seconds:.1f}"),
+                    ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
+                    ("  orchestration", f"{self.orchestration_seconds:.1f}: {_in_words(self.orchestration)}"),
+                ]
+            ),
+            f"Next: streamrec search --item {shlex.quote(self.example)}{option}\n"
+            f"      streamrec info{option}\n"
+            f"      mlflow ui --backend-store-uri {shlex.quote(self.tracking_uri)}",
+        ]
+        return "\n\n".join(blocks)
 
     def to_markdown(self) -> str:
         """A page for Prefect's artifacts."""
@@ -69,3 +127,7 @@ class RunSummary(BaseModel):
         if self.warnings:
             page += "\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in self.warnings) + "\n"
         return page
+
+
+def _in_words(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())

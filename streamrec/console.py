@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -71,3 +71,13 @@ class StageDisplay:
 
     def _line(self, stage: str, text: str) -> None:
         self._console.print(f"  {stage:<12} {text}", highlight=False)
+
+
+def align(rows: Iterable[Sequence[str]], indent: int = 0) -> str:
+    """Rows of cells as lines, columns padded to their widest cell and set apart by two spaces."""
+    lines = [list(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        " " * indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,212 @@
+"""The `streamrec` command: each command is a few lines over the library.
+
+Commands import what they use when they are called: `streamrec --help` loads nothing heavy, and `search`
+never loads torch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamrec.errors import ConfigError, StreamRecError
+
+if TYPE_CHECKING:
+    from streamrec.config import RunConfig
+
+app = typer.Typer(
+    help="From a content platform's item table to validated, published, queryable item embeddings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The run's YAML file; without one, a synthetic table is made."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="A setting, over the file's; repeatable."),
+]
+OutOverride = Annotated[
+    Path | None, typer.Option("--out", help="Folder for runs and bundles, over the file's (data).")
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the runs and bundles.")]
+
+
+def main() -> None:
+    """Run the command; errors that the user can act on are one line, without a traceback."""
+    try:
+        app()
+    except StreamRecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+
+
+@app.command()
+def init(
+    table: Annotated[str, typer.Argument(help="Item table: file, folder or URL.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(
+        "streamrec.yaml"
+    ),
+) -> None:
+    """Draft a configuration from an item table, to be reviewed."""
+    from streamrec.catalog.infer import draft_config
+
+    draft = draft_config(table)
+    try:
+        with config.open("x", encoding="utf-8") as file:
+            file.write(draft)
+    except OSError as error:
+        raise ConfigError(
+            f"{config}: cannot write the draft: {error.strerror}; name another with -c"
+        ) from error
+    print(f"Wrote {config}. Review the roles of the columns, then: streamrec run -c {config}")
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    out: OutOverride = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's and MLflow's logs.")] = False,
+) -> None:
+    """Make, validate, train, evaluate, register and publish item embeddings."""
+    begun = time.perf_counter()
+    run_config = _configure(config, settings, out)
+    from streamrec.console import StageDisplay
+
+    with StageDisplay() as display:
+        with display.stage("start"):
+            from flows.runtime import prepare_prefect
+
+            prepare_prefect(run_config.out, verbose)
+            from flows.item_embeddings import item_embeddings
+            from flows.stages import listening
+        with listening(display):
+            summary = item_embeddings(run_config)
+    print(summary.model_copy(update={"total_seconds": time.perf_counter() - begun}).to_text())
+
+
+@app.command()
+def generate(
+    path: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    preset: Annotated[str, typer.Option(help="independent or structured.")] = "independent",
+    items: Annotated[int, typer.Option(help="Number of rows.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 42,
+    truth: Annotated[Path | None, typer.Option(help="File to write the ground truth to.")] = None,
+) -> None:
+    """Write a synthetic item table."""
+    from streamrec.catalog import generate as generator
+    from streamrec.config import GenerateConfig, parse_config
+    from streamrec.console import StageDisplay
+
+    settings = {"preset": preset, "items": items, "seed": seed}
+    config = parse_config({"generate": settings}, source="streamrec").generate or GenerateConfig()
+    with StageDisplay() as display, display.stage("generate") as progress:
+        generator.generate(config, path, truth, progress)
+    print(f"Wrote {items:,} items to {path}. Next: streamrec init {path}")
+
+
+@app.command()
+def validate(config: ConfigFile = None, settings: Settings = None, out: OutOverride = None) -> None:
+    """Ingest and check the item table, without training on it."""
+    run_config = _configure(config, settings, out)
+    from streamrec.catalog.make import make_catalog
+    from streamrec.catalog.validate import validate as check
+    from streamrec.console import StageDisplay
+    from streamrec.retrieval.reference import published_profile
+    from streamrec.screens import align
+
+    folder = run_config.out / "validated"
+    with StageDisplay() as display:
+        with display.stage("read") as progress:
+            ingested = make_catalog(run_config, folder, progress)
+        with display.stage("validate") as progress:
+            reference = published_profile(run_config.out / "published", ingested.catalog.schema)
+            result = check(
+                ingested.catalog,
+                run_config.validation,
+                folder / "validation",
+                reference,
+                run_config.seed,
+                progress,
+            )
+    print(f"{ingested.rows_read:,} rows read, {ingested.rows_refused:,} refused")
+    for reason, rows in ingested.reasons.items():
+        print(f"  {reason}: {rows:,}")
+    for note in (*ingested.notes, *result.notes):
+        print(note)
+    print(align(result.summary_rows()))
+    print(f"Details: {result.files['summary']}")
+    result.raise_for_critical()
+
+
+@app.command()
+def search(
+    item: Annotated[str, typer.Option("--item", help="Id of the item whose neighbours are wanted.")],
+    k: Annotated[int, typer.Option("-k", help="Number of neighbours.")] = 10,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only items with this value; repeatable."),
+    ] = None,
+    out: Out = Path("data"),
+) -> None:
+    """Find the items closest to an item in the current bundle."""
+    from streamrec.retrieval.bundle import Bundle
+    from streamrec.screens import neighbours_table
+
+    wanted: dict[str, list[str | int | bool]] = {}
+    for condition in where or []:
+        column, separator, value = condition.partition("=")
+        if not separator:
+            raise ConfigError(f"--where {condition}: expected column=value")
+        wanted.setdefault(column, []).append(value)
+    print(neighbours_table(Bundle.open(out / "published").neighbours(item, k, wanted)))
+
+
+@app.command()
+def info(out: Out = Path("data")) -> None:
+    """Describe the current bundle."""
+    from streamrec.retrieval.bundle import resolve
+    from streamrec.retrieval.manifest import MANIFEST, Manifest
+    from streamrec.screens import manifest_page
+
+    path = resolve(out / "published")
+    print(manifest_page(path, Manifest.read(path / MANIFEST)))
+
+
+@app.command()
+def doctor(config: ConfigFile = None, settings: Settings = None, out: OutOverride = None) -> None:
+    """Check the installation: packages, device, stores and folders."""
+    from flows.runtime import check_prefect
+    from streamrec.doctor import examine
+
+    run_config = _configure(config, settings, out)
+    healthy = True
+    for finding in examine(run_config, {"prefect": lambda: check_prefect(run_config.out)}):
+        print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}", flush=True)
+        healthy &= finding.ok
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _configure(path: Path | None, settings: list[str] | None, out: Path | None) -> RunConfig:
+    from streamrec.config import load_config, parse_config
+
+    config = load_config(path, settings) if path else parse_config({"generate": {}}, settings, "streamrec")
+    if config.ingest is not None and config.features is not None:
+        from streamrec.catalog.source import open_table
+
+        # A mistyped path or column must not be found out after half a minute.
+        open_table(config.ingest.path, config.ingest.format).schema(config.features.columns)
+    return config.model_copy(update={"out": out or config.out})
+
+
+if __name__ == "__main__":
+    main()

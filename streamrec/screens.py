@@ -1,0 +1,61 @@
+"""What the command line prints: aligned text, the same on a terminal and in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from streamrec.console import align
+from streamrec.retrieval.manifest import Manifest
+from streamrec.retrieval.search import Neighbours
+
+CELL_WIDTH = 40
+"""Longer cells are cut."""
+
+
+def neighbours_table(neighbours: Neighbours) -> str:
+    """Id, score and published features of each neighbour, best first."""
+    names = neighbours.items.column_names
+    features = [name for name in names if name != neighbours.id_column]
+    header = [neighbours.id_column, "score", *features]
+    rows = [
+        [_cell(item[neighbours.id_column]), f"{score:.4f}", *(_cell(item[name]) for name in features)]
+        for item, score in zip(neighbours.items.to_pylist(), neighbours.scores, strict=True)
+    ]
+    return align([header, *rows])
+
+
+def manifest_page(path: Path, manifest: Manifest) -> str:
+    """What a bundle holds, for people."""
+    schema, index, recall, model = manifest.features, manifest.index, manifest.recall, manifest.model
+    lists = "" if index.lists is None else f", {index.lists:,} lists of which {index.nprobe} are probed"
+    roles = {
+        "id": (schema.item_id,),
+        "categorical": schema.categorical,
+        "multi-label": schema.multi_label_names,
+        "numeric": schema.numeric,
+        "timestamp": (schema.timestamp,) if schema.timestamp else (),
+        "display": schema.display,
+    }
+    facts = [
+        ("bundle", str(path)),
+        ("published", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC"),
+        ("items", f"{manifest.rows:,}"),
+        ("embeddings", f"{manifest.dimension} numbers each, compared by {manifest.metric}"),
+        ("index", f"{index.kind}{lists}; finds {recall.value:.2%} of the {recall.k} nearest"),
+        ("model", f"{model.name} version {model.version}, run {model.run_id}"),
+        *((f"{role} columns", ", ".join(names)) for role, names in roles.items() if names),
+        ("schema", manifest.schema_fingerprint),
+        ("codec", manifest.codec_fingerprint),
+        *((name, f"{value:.4g}") for name, value in (manifest.quality or {}).items() if value is not None),
+        *((name, f"{record.bytes:,} bytes") for name, record in manifest.files.items()),
+    ]
+    return align(facts)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
