@@ -46,12 +46,14 @@ class Scaler:
     """(k,) strictly increasing; mean 0 and variance 1 over the training rows, 0 for a constant."""
 
     def scale(self, values: Floats) -> NDArray[np.float32]:
-        """Scores (n,) of finite values (n,); monotone and finite."""
+        """Scores (n,) of finite values (n,): finite, and monotone to within 1e-12."""
         return np.interp(values, self.values, self.scores).astype(np.float32)
 
     def unscale(self, scores: NDArray[np.floating[Any]]) -> Floats:
         """Values (n,) of any scores (n,), within the training range; NaN is taken as score 0."""
-        return np.interp(np.nan_to_num(scores.astype(np.float64), nan=0.0), self.scores, self.values)
+        values = np.interp(np.nan_to_num(scores.astype(np.float64), nan=0.0), self.scores, self.values)
+        # Rounding can carry an interpolated value just past the knot.
+        return np.clip(values, self.values[0], self.values[-1])
 
     def log_derivative(self, values: Floats) -> Floats:
         """Log of d score / d value (n,): add it to a log density of scores to get one of values.
