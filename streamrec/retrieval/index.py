@@ -21,9 +21,10 @@ VectorBatches = Callable[[], Iterator[np.ndarray]]
 
 MAX_FLAT_ROWS = 100_000
 """Up to here an exact scan answers a query in about half a millisecond."""
-TRAINING_ROWS_PER_LIST = 64
+TRAINING_ROWS_PER_LIST = 40
 """Rows of the k-means sample per inverted list; FAISS warns below 39."""
-KMEANS_ITERATIONS = 10
+KMEANS_ITERATIONS = 5
+"""Ten took twice as long for a million items and changed neither the probes needed nor the recall."""
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
@@ -162,10 +163,8 @@ class ItemIndex:
         if self.kind == "flat":
             parameters = faiss.SearchParameters(sel=selector)
         else:
-            scan_all = exact or rows is not None
-            parameters = faiss.SearchParametersIVF(
-                nprobe=self.lists if scan_all else self.nprobe, sel=selector
-            )
+            nprobe = self.lists if exact or rows is not None else self.nprobe
+            parameters = faiss.SearchParametersIVF(nprobe=nprobe, sel=selector)
         scores, positions = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
         return scores, positions
 

@@ -19,7 +19,8 @@ Where = Mapping[str, "str | int | bool | Sequence[str | int | bool]"]
 """Column -> the value, or the values any of which will do; every column named must match."""
 
 _SUGGESTION_POOL = 2_000
-"""Ids compared for "did you mean": comparing a million takes a minute."""
+"""Ids compared for "did you mean", those with the longest common start: a million would take a minute."""
+_VALUES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -96,21 +97,22 @@ class ItemTable:
         typed = _as_type(value, column.value_type if pa.types.is_list(column) else column)
         if typed is not None and typed in codes.vocabulary:
             return codes.vocabulary.index(typed)
-        known = [str(entry) for entry in codes.vocabulary]
+        known = sorted(str(entry) for entry in codes.vocabulary)
         close = difflib.get_close_matches(str(value), known, n=3)
+        shown = ", ".join(known[:_VALUES_SHOWN]) + (", ..." if len(known) > _VALUES_SHOWN else "")
         raise BundleError(
             f"{self._name}: no item has {value!r} in '{name}'{_did_you_mean(close)}; "
-            f"the column has {len(known)} values"
+            f"values: {shown or 'none'}"
         )
 
     def _close_ids(self, wanted: str) -> list[str]:
-        ids = self.table[self.schema.item_id].cast(pa.string())
+        ids, pool = self.table[self.schema.item_id].cast(pa.string()), dict[str, None]()
         for length in range(len(wanted), 0, -1):
-            candidates = ids.filter(pc.starts_with(ids, wanted[:length])).slice(0, _SUGGESTION_POOL)
-            close = difflib.get_close_matches(wanted, candidates.to_pylist(), n=3)
-            if close:
-                return close
-        return []
+            alike = ids.filter(pc.starts_with(ids, wanted[:length])).slice(0, _SUGGESTION_POOL - len(pool))
+            pool.update(dict.fromkeys(alike.to_pylist()))
+            if len(pool) == _SUGGESTION_POOL:
+                break
+        return difflib.get_close_matches(wanted, pool, n=3)
 
 
 def _as_type(value: object, type_: pa.DataType) -> str | int | bool | None:
