@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import posixpath
 import re
 import subprocess
 import time
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from sqlalchemy.exc import SQLAlchemyError
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -41,7 +41,7 @@ METRICS_PER_BATCH = 1_000
 PARAMS_PER_BATCH = 100
 """MLflow's limits."""
 
-for _chatty in ("mlflow.system_metrics", "mlflow.store.db.utils"):
+for _chatty in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.pyfunc"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)
 
 
@@ -264,8 +264,8 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 def _key(name: str) -> str:
     """A column may be called anything, a metric or parameter of MLflow may not."""
-    legal = posixpath.normpath(re.sub(r"[^\w\-. :/]", "_", name)).lstrip("./")
-    return legal[:250] or "_"
+    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
+    return "/".join(part for part in parts if part.strip("."))[:250] or "_"
 
 
 def _digest(path: Path) -> str:

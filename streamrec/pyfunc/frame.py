@@ -27,9 +27,11 @@ def table_from_frame(frame: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
 
 def _array(name: str, cells: pd.Series) -> pa.Array | pa.ChunkedArray:
     try:
-        return pa.array(cells, from_pandas=True)
+        found = pa.array(cells, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise CatalogError(
             f"item rows: column '{name}' holds different kinds of values ({' '.join(str(error).split())}); "
             "send one kind, and null where missing"
         ) from None
+    # Without a value the type says nothing: pandas holds a column of nothing as floats.
+    return pa.nulls(len(found)) if found.null_count == len(found) else found

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
@@ -42,6 +43,7 @@ def write_model(path: Path, encoder_folder: Path, rows: pa.Table, record: Model)
     schema = encoder.schema
     example = rows.select([name for name in schema.columns if name in rows.column_names])[:EXAMPLE_ROWS]
     expected = encoder.encode(example)
+    frame = pd.DataFrame(example.to_pydict(), dtype=object)  # missing cells as null: NaN is not JSON
     facts = {
         "dimension": str(encoder.dimension),
         "schema_fingerprint": schema.fingerprint,
@@ -52,12 +54,12 @@ def write_model(path: Path, encoder_folder: Path, rows: pa.Table, record: Model)
         python_model=str(MODEL_CODE),
         artifacts={part: str(encoder_folder / part) for part in ("codec", "model")},
         signature=_signature(schema, encoder.dimension),
-        input_example=example.to_pandas(),
+        input_example=frame,
         pip_requirements=_requirements(),
         metadata={**facts, "schema": schema.model_dump(mode="json")},
         mlflow_model=record,
     )
-    if not np.array_equal(mlflow.pyfunc.load_model(str(path)).predict(example.to_pandas()), expected):
+    if not np.array_equal(mlflow.pyfunc.load_model(str(path)).predict(frame), expected):
         raise TrackingError(f"{encoder_folder}: the MLflow model gives other embeddings than the encoder")
     return facts
 
