@@ -1,0 +1,273 @@
+"""What the latent keeps of the items: neighbours, variance, columns, units; beside PCA and the raw features."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamrec.catalog.codec import FeatureCodec
+from streamrec.catalog.encoded import EncodedRows
+from streamrec.config import EvaluateConfig
+from streamrec.evaluation.neighbours import (
+    Floats,
+    Positions,
+    label_overlap,
+    nearest,
+    neighbour_recall,
+    pca,
+    purity,
+    unit_rows,
+)
+from streamrec.layout import MISSING_STATE, FeatureLayout
+from streamrec.models.batch import ItemBatch
+from streamrec.models.item_vae import ItemVAE, kl_to_standard_normal
+
+ONE_HOT_SCALE = 3.0
+"""Length of a one-hot vector, and of a label, in the feature space whose neighbours are the truth."""
+ACTIVE_VARIANCE = 0.01
+"""A unit is active when its posterior mean varies more than this over the items (Burda et al. 2016)."""
+
+
+@dataclass(frozen=True)
+class SpaceQuality:
+    """How well neighbours in one space serve as item neighbours; shares from 0 to 1."""
+
+    neighbour_recall: float
+    """Share of the k cosine neighbours that are among the k nearest in the feature space."""
+    neighbour_recall_euclidean: float
+    """The same for Euclidean neighbours."""
+    variance_kept: float | None
+    """Share of the within-category numeric variance of held-out items that the decoder explains."""
+    purity: dict[str, float]
+    """Per categorical column: share of the cosine neighbours that have the item's category."""
+    label_overlap: dict[str, float]
+    """Per multi-label column: mean Jaccard index of the item's labels and its neighbours'."""
+
+
+@dataclass(frozen=True)
+class LatentQuality:
+    """What an `ItemVAE` keeps, measured on held-out items."""
+
+    spaces: dict[str, SpaceQuality]
+    """`latent`, `pca` of the same width, and `features` (the encoded features themselves)."""
+    columns: list[dict[str, Any]]
+    """Per column: name, kind, and `explained`, 1 minus the error over that of knowing only the marginal
+    (squared error of numbers, cross-entropy of categories and labels)."""
+    kl_per_unit: list[float]
+    """Nats, averaged over the items."""
+    mean_variance: list[float]
+    """Variance over the items of each unit's posterior mean."""
+    active_units: int
+    """Units whose mean varies by more than 0.01."""
+    queries: int
+    """Held-out items whose neighbours were compared."""
+    reference: int
+    """Items among which neighbours were searched."""
+    k: int
+    """Neighbours per item."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers worth tracking from run to run, by name."""
+        found: dict[str, float] = {"active_units": self.active_units}
+        for name, space in self.spaces.items():
+            found[f"{name}_neighbour_recall"] = space.neighbour_recall
+            found[f"{name}_neighbour_recall_euclidean"] = space.neighbour_recall_euclidean
+            if space.variance_kept is not None:
+                found[f"{name}_variance_kept"] = space.variance_kept
+            found |= {f"{name}_purity_{column}": value for column, value in space.purity.items()}
+            found |= {f"{name}_overlap_{column}": value for column, value in space.label_overlap.items()}
+        return found
+
+
+def feature_matrix(rows: EncodedRows, layout: FeatureLayout) -> Floats:
+    """The feature space (n, D): scaled numbers, one-hot categories and labels times `ONE_HOT_SCALE`."""
+    parts = [rows.numbers, rows.labels * np.float32(ONE_HOT_SCALE)]
+    for column, (_, size) in enumerate(layout.categorical):
+        parts.append(np.eye(size, dtype=np.float32)[rows.categories[:, column]] * np.float32(ONE_HOT_SCALE))
+    return np.concatenate(parts, axis=1)
+
+
+@torch.no_grad()
+def evaluate_latents(
+    model: ItemVAE,
+    codec: FeatureCodec,
+    train: EncodedRows,
+    held_out: EncodedRows,
+    config: EvaluateConfig,
+    seed: int,
+) -> LatentQuality:
+    """Measure the model on held-out items (m,), neighbours searched among them and training items.
+
+    At most `config.queries` held-out items are queried among at most `config.reference_rows`; both samples
+    are drawn by seed. PCA is fitted on the training items' feature space and reconstructs from it linearly.
+    """
+    rng = np.random.default_rng([seed, 2])
+    held_out = held_out[_draw(rng, len(held_out), config.reference_rows)]
+    others = train[_draw(rng, len(train), config.reference_rows - len(held_out))]
+    rows = _concatenate(held_out, others)
+    queries = _draw(rng, len(held_out), config.queries)
+    k = min(config.k, len(rows) - 1)
+    layout = codec.layout
+
+    prepared = model.prepare(ItemBatch.from_arrays(rows))
+    mean, log_variance = model.encode(prepared)
+    decoded = model.decode(mean, prepared)
+    latent = mean.numpy()
+    features = feature_matrix(rows, layout)
+    centre, components, _ = pca(feature_matrix(train, layout), latent.shape[1])
+    projected = (features - centre) @ components.T
+    linear = projected @ components + centre
+    numbers = len(layout.numeric)
+    reconstructed = {
+        "latent": decoded.numbers.numpy(),
+        "pca": linear[:, :numbers],
+        "features": rows.numbers,
+    }
+    spaces = {"latent": latent, "pca": projected, "features": features}
+    test = np.arange(len(held_out))
+    kl = kl_to_standard_normal(mean, log_variance).mean(0)
+    variance = latent.var(0)
+    return LatentQuality(
+        spaces={
+            name: _space_quality(
+                space,
+                features,
+                rows,
+                layout,
+                queries,
+                k,
+                _variance_kept(train, rows, test, reconstructed[name]),
+            )
+            for name, space in spaces.items()
+        },
+        columns=_columns(model, layout, train, rows, prepared, decoded, test),
+        kl_per_unit=kl.tolist(),
+        mean_variance=variance.tolist(),
+        active_units=int((variance > ACTIVE_VARIANCE).sum()),
+        queries=len(queries),
+        reference=len(rows),
+        k=k,
+    )
+
+
+def _space_quality(
+    space: Floats,
+    features: Floats,
+    rows: EncodedRows,
+    layout: FeatureLayout,
+    queries: Positions,
+    k: int,
+    variance_kept: float | None,
+) -> SpaceQuality:
+    found = nearest(unit_rows(space), queries, k)
+    euclidean = nearest(space, queries, k)
+    overlap, start = {}, 0
+    for name, size in layout.multi_label:
+        overlap[name] = label_overlap(found, rows.labels[:, start : start + size], queries)
+        start += size
+    return SpaceQuality(
+        neighbour_recall=neighbour_recall(found, features, queries),
+        neighbour_recall_euclidean=neighbour_recall(euclidean, features, queries),
+        variance_kept=variance_kept,
+        purity={
+            name: purity(found, rows.categories[:, column], queries)
+            for column, (name, _) in enumerate(layout.categorical)
+        },
+        label_overlap=overlap,
+    )
+
+
+def _variance_kept(
+    train: EncodedRows, rows: EncodedRows, test: Positions, reconstructed: Floats
+) -> float | None:
+    """1 - residual / within-category sum of squares over the cells of the test rows that are not missing.
+
+    Categories are those of the first categorical column, with the training rows' means; without one, all rows
+    are one category.
+    """
+    if not rows.numbers.shape[1]:
+        return None
+    groups = rows.categories[test, 0] if rows.categories.shape[1] else np.zeros(len(test), np.int64)
+    train_groups = train.categories[:, 0] if train.categories.shape[1] else np.zeros(len(train), np.int64)
+    present = train.states != MISSING_STATE
+    size = int(max(groups.max(initial=0), train_groups.max(initial=0))) + 1
+    sums = np.zeros((size, train.numbers.shape[1]))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, train_groups, np.where(present, train.numbers, 0))
+    np.add.at(counts, train_groups, present)
+    means = sums / np.maximum(counts, 1)
+    cells = rows.states[test] != MISSING_STATE
+    within = (((rows.numbers[test] - means[groups]) ** 2) * cells).sum()
+    residual = (((rows.numbers[test] - reconstructed[test]) ** 2) * cells).sum()
+    return float(1 - residual / within) if within > 0 else None
+
+
+def _columns(
+    model: ItemVAE,
+    layout: FeatureLayout,
+    train: EncodedRows,
+    rows: EncodedRows,
+    prepared: Any,
+    decoded: Any,
+    test: Positions,
+) -> list[dict[str, Any]]:
+    table = []
+    for index, (name, size) in enumerate(layout.categorical):
+        if name == model.config.condition:
+            continue
+        position = sum(n != model.config.condition for n, _ in layout.categorical[:index])
+        targets = prepared.targets[test, index]
+        known = targets >= 0
+        logits = decoded.categories[position][test][known]
+        nats = torch.nn.functional.cross_entropy(logits, targets[known]).item() if known.any() else 0.0
+        counts = np.bincount(train.categories[:, index], minlength=size) + 1e-9
+        marginal = -np.log(counts / counts.sum())[rows.categories[test, index][known.numpy()]].mean()
+        correct = (logits.argmax(1) == targets[known]).float().mean().item()
+        table.append(_column(name, "category", nats, marginal, accuracy=correct))
+    start = 0
+    for name, size in layout.multi_label:
+        where = slice(start, start + size)
+        labels = rows.labels[test][:, where]
+        logits = decoded.labels[test][:, where]
+        nats = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels)).item()
+        rate = np.clip(train.labels[:, where].mean(0), 1e-6, 1 - 1e-6)
+        marginal = -(labels * np.log(rate) + (1 - labels) * np.log(1 - rate)).mean()
+        correct = float(((logits.numpy() > 0) == (labels > 0.5)).all(1).mean())
+        table.append(_column(name, "labels", nats, marginal, accuracy=correct))
+        start += size
+    for index, (name, _) in enumerate(layout.numeric):
+        cells = rows.states[test, index] != MISSING_STATE
+        values = rows.numbers[test, index][cells]
+        means = decoded.numbers.numpy()[test, index][cells]
+        trained = train.numbers[train.states[:, index] != MISSING_STATE, index]
+        marginal = ((values - (trained.mean() if len(trained) else 0.0)) ** 2).mean() if len(values) else 0.0
+        table.append(
+            _column(name, "number", ((values - means) ** 2).mean() if len(values) else 0.0, marginal)
+        )
+    return table
+
+
+def _column(name: str, kind: str, error: float, marginal: float, **more: float) -> dict[str, Any]:
+    explained = 1 - float(error) / float(marginal) if marginal > 1e-9 else None
+    return {"column": name, "kind": kind, "explained": explained, **more}
+
+
+def _draw(rng: np.random.Generator, total: int, wanted: int) -> Positions:
+    if total <= wanted:
+        return np.arange(total)
+    return np.sort(rng.choice(total, size=max(wanted, 0), replace=False))
+
+
+def _concatenate(first: EncodedRows, second: EncodedRows) -> EncodedRows:
+    def both(kind: str) -> NDArray[Any]:
+        return np.concatenate([getattr(first, kind), getattr(second, kind)])
+
+    return EncodedRows(both("categories"), both("labels"), both("numbers"), both("states"))

@@ -1,0 +1,89 @@
+"""From a catalogue to a fitted `ItemEncoder`: split, codec, training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from streamrec.catalog.codec import FeatureCodec
+from streamrec.catalog.table import Catalog
+from streamrec.config import RunConfig
+from streamrec.errors import ConfigError, TrainingError
+from streamrec.models.batch import ItemBatch
+from streamrec.models.item_vae import ItemVAE
+from streamrec.retrieval.encoder import ItemEncoder
+from streamrec.training.loop import Epoch, History, fit
+from streamrec.training.objective import ELBO
+
+
+@dataclass(frozen=True)
+class ItemSplit:
+    """Rows to learn from and rows held out; the same for the same catalogue, seed and settings."""
+
+    train: pa.Table
+    held_out: pa.Table
+
+
+def split_items(catalog: Catalog, config: RunConfig) -> ItemSplit:
+    """At most `train.max_rows` items drawn by seed; `train.validation_share` of them, at least one, held out.
+
+    Raises:
+        TrainingError: fewer than three items.
+    """
+    rows = catalog.sample(config.train.max_rows, config.seed)
+    if rows.num_rows < 3:
+        raise TrainingError(f"{catalog.path}: found {rows.num_rows} items, expected at least 3 to train on")
+    order = np.random.default_rng([config.seed, 1]).permutation(rows.num_rows)
+    held_out = max(1, round(config.train.validation_share * rows.num_rows))
+    held_out = min(held_out, rows.num_rows - 2)
+    return ItemSplit(
+        train=rows.take(np.sort(order[held_out:])), held_out=rows.take(np.sort(order[:held_out]))
+    )
+
+
+def fit_item_encoder(
+    catalog: Catalog,
+    config: RunConfig,
+    folder: Path,
+    callbacks: Sequence[Callable[[Epoch], None]] = (),
+) -> tuple[ItemEncoder, History]:
+    """Fit the codec on the training rows, train the ItemVAE, write both and `history.json` into `folder`.
+
+    An interrupted training in the same folder goes on from its last checkpoint.
+
+    Raises:
+        TrainingError: too few items, or the loss was not finite.
+        ConfigError: `model.condition` or `codec.columns` names no such column.
+    """
+    split = split_items(catalog, config)
+    codec = FeatureCodec.fit(split.train, catalog.schema, config.codec)
+    torch.manual_seed(config.seed)
+    try:
+        model = ItemVAE(codec.layout, config.model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    checkpoints = folder / "checkpoint"
+    history = fit(
+        ELBO(model),
+        ItemBatch.from_arrays(codec.encode(split.train)),
+        ItemBatch.from_arrays(codec.encode(split.held_out)),
+        config.train,
+        config.seed,
+        callbacks,
+        checkpoints,
+    )
+    encoder = ItemEncoder(codec, model)
+    encoder.save(folder)
+    (folder / "history.json").write_text(json.dumps(asdict(history), indent=1))
+    return encoder, history
+
+
+def load_history(folder: Path) -> History:
+    """The history that `fit_item_encoder` wrote into `folder`."""
+    return History(**json.loads((folder / "history.json").read_text()))
