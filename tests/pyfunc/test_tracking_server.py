@@ -61,7 +61,7 @@ def test_runs_and_models_go_through_a_server(
     encoder: ItemEncoder,
     encoder_folder: Path,
     rows: pa.Table,
-    predict_in_clean_process: Any,
+    predict_in_clean_process: Callable[[str], np.ndarray],
 ) -> None:
     assert champion(server_store) is None
     with server_store.start_run("remote") as run:
