@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,7 +111,7 @@ def convert(column: Column, stored: pa.Array) -> Cells:
     """The cells (n,) of one column as the catalogue holds them, and which of them are refused and why.
 
     Raises:
-        CatalogError: text that is not UTF-8, or a value that Arrow cannot represent.
+        pa.ArrowException: text that is not UTF-8, or a value that Arrow cannot represent (`converting`).
     """
     rules: dict[Role, Callable[[Column, pa.Array], Cells]] = {
         "item_id": _key,
@@ -120,14 +121,19 @@ def convert(column: Column, stored: pa.Array) -> Cells:
         "timestamp": _timestamp,
         "display": _display,
     }
+    array = plain(stored)
+    if pa.types.is_null(array.type):
+        return Cells(pa.nulls(len(array), column.type))
+    return rules[column.role](column, array)
+
+
+@contextmanager
+def converting(where: str) -> Iterator[None]:
+    """Turn what Arrow cannot convert into a CatalogError that names the table and the column."""
     try:
-        array = plain(stored)
-        if pa.types.is_null(array.type):
-            return Cells(pa.nulls(len(array), column.type))
-        return rules[column.role](column, array)
+        yield
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise CatalogError(f"column '{column.name}': cannot convert {stored.type}: {text}") from error
+        raise CatalogError(f"{where}: cannot convert: {' '.join(str(error).split())}") from error
 
 
 def plain(array: pa.Array) -> pa.Array:

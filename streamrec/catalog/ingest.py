@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from streamrec.catalog.cells import Cells, Column, Role, catalog_type, convert, number_types, plain
+from streamrec.catalog.cells import (
+    Cells,
+    Column,
+    Role,
+    catalog_type,
+    convert,
+    converting,
+    number_types,
+    plain,
+)
 from streamrec.catalog.families import family
 from streamrec.catalog.keys import FirstIds, RepeatedKeys, row_keys
 from streamrec.catalog.parse import mask
@@ -152,7 +161,8 @@ def _survey(
         for name, kinds in found.items():
             cells = batch.cells.column(name)
             if pa.float64() not in kinds and family(cells.type) == "text":
-                kinds |= number_types(plain(cells))
+                with converting(f"{source.label}: column '{name}'"):
+                    kinds |= number_types(plain(cells))
         rows += len(batch.rows) + len(batch.ragged)
     narrow = {
         name: next((k for k in (pa.float64(), pa.int64(), pa.bool_()) if k in kinds), pa.float64())
@@ -163,10 +173,8 @@ def _survey(
 
 
 def _convert(source: TableSource, column: Column, batch: SourceBatch) -> Cells:
-    try:
+    with converting(f"{source.label}: column '{column.name}'"):
         return convert(column, batch.cells.column(column.name))
-    except CatalogError as error:
-        raise CatalogError(f"{source.label}: {error}") from error
 
 
 def _refusals(cells: list[Cells], first: FirstIds) -> dict[int, str]:

@@ -360,12 +360,12 @@ def test_a_missing_column_stops_the_run(tmp_path: Path) -> None:
         run(tmp_path, "id,X\n1,2\n")
 
 
-def test_text_that_is_not_utf8_names_the_column(tmp_path: Path) -> None:
-    cells = pa.Array.from_buffers(
-        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")]
-    )
-    with pytest.raises(CatalogError, match=r"t\.parquet: column 'x': cannot convert"):
-        run(tmp_path, column(cells), CATEGORY)
+@pytest.mark.parametrize("schema", [CATEGORY, SCHEMA])
+def test_text_that_is_not_utf8_names_the_column(tmp_path: Path, schema: FeatureSchema) -> None:
+    offsets, data = pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, offsets, data])
+    with pytest.raises(CatalogError, match=r"t\.parquet: column 'x': cannot convert: .*UTF8"):
+        run(tmp_path, column(broken), schema)
 
 
 def test_ragged_rows_are_refused_as_they_were_written(tmp_path: Path) -> None:
