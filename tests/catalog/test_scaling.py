@@ -78,11 +78,13 @@ def test_quantile_makes_a_heavy_tailed_column_normal() -> None:
     assert np.abs(scores - normal)[5_000:-5_000].max() < 0.05
 
 
-def test_jump_at_an_atom_is_not_smeared_over_the_values_beside_it() -> None:
+@pytest.mark.parametrize("side", [1, -1], ids=["above", "below"])
+def test_jump_at_an_atom_is_not_smeared_over_the_values_beside_it(side: int) -> None:
     rows = zero_inflated(20_000)
-    above = np.sort(rows[rows > 0])
-    scores = fit("quantile", rows, np.array([0.0])).scale(np.array([0.0, above[0], above[20]]))
-    assert scores[1] - scores[0] > 50 * (scores[2] - scores[1])
+    beside = side * np.sort(rows[rows > 0])[[0, 20]]
+    scaler = fit("quantile", side * rows, np.array([0.0]))
+    atom, first, later = scaler.scale(np.array([0.0, *beside]))
+    assert abs(first - atom) > 50 * abs(later - first)
 
 
 @pytest.mark.parametrize("method", ["standard", "quantile"])
@@ -104,6 +106,13 @@ def test_any_score_has_a_value_in_the_training_range(method: str, rows: Floats, 
     values = fit(method, rows).unscale(scores)
     assert (values >= rows.min()).all()
     assert (values <= rows.max()).all()
+
+
+def test_rounding_does_not_carry_a_value_past_the_training_range() -> None:
+    scaler = fit("standard", np.array([-3.8, 0.4]))
+    score = np.nextafter(scaler.scores[1:], 0)
+    assert np.interp(score, scaler.scores, scaler.values)[0] > 0.4
+    assert scaler.unscale(score)[0] == 0.4
 
 
 @given(rows=arrays(np.float64, st.integers(1, 400), elements=st.floats(-1e6, 1e6).map(lambda x: round(x, 3))))
