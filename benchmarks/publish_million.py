@@ -128,7 +128,10 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "catalog.parquet").exists():
             write_catalog(folder / "catalog.parquet", arguments.rows)
-        for step in (train_encoder, publish_bundle, query_bundle):
+        trained = (folder / "run" / "model").exists()
+        for step in (
+            (publish_bundle, query_bundle) if trained else (train_encoder, publish_bundle, query_bundle)
+        ):
             process = multiprocessing.get_context("spawn").Process(target=step, args=(folder,))
             process.start()
             process.join()

@@ -136,8 +136,14 @@ class ItemIndex:
         return cls(index, nprobe)
 
     def save(self, path: Path) -> None:
-        """Write the index; `faiss.read_index` reads it."""
-        faiss.write_index(self._index, str(path))
+        """Write the index; `faiss.read_index` reads it.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        # FAISS's own writer only prints when the disk is full as it closes the file.
+        with path.open("wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     def vector(self, position: int) -> np.ndarray:
         """The normalised vector (d,) at a row position; only on an index that was read."""

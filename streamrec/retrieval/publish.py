@@ -159,7 +159,8 @@ def publish(
                     releases.switch(manifest.version)
                     releases.prune(config.keep)
     except OSError as error:
-        raise BundleError(f"{root}: cannot publish: {error.strerror or error} ({error.filename})") from error
+        reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        raise BundleError(f"{root}: cannot publish: {reason}; `current` is as it was") from error
     return replace(bundle, path=path.resolve(), seconds=dict(clock.seconds))
 
 

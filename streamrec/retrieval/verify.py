@@ -123,7 +123,9 @@ class BundleReader:
     def _read_items(self, file: BufferedReader, index: ItemIndex) -> pa.Table:
         path, manifest = self.folder / EMBEDDINGS, self.manifest
         try:
-            parquet = pq.ParquetFile(file)
+            # No read-ahead and no threads: Arrow's threads may still hold the Python file's buffers when the
+            # interpreter ends, and then abort the process.
+            parquet = pq.ParquetFile(file, pre_buffer=False)
             stored = parquet.schema_arrow.metadata or {}
             _agree(
                 path,
@@ -133,7 +135,7 @@ class BundleReader:
                 ("codec fingerprint", stored.get(CODEC_KEY, b"").decode(), manifest.codec_fingerprint),
             )
             self._check_positions(parquet, index)
-            return parquet.read(published_columns(manifest.features))
+            return parquet.read(published_columns(manifest.features), use_threads=False)
         except (pa.ArrowException, KeyError, AttributeError) as error:
             raise BundleError(f"{path}: not a table of embeddings: {error}; publish again") from None
 
@@ -147,7 +149,7 @@ class BundleReader:
             start, end = end, end + parquet.metadata.row_group(group).num_rows
             here = sample[(sample >= start) & (sample < end)]
             if len(here):
-                column = parquet.read_row_group(group, columns=[EMBEDDING])[EMBEDDING]
+                column = parquet.read_row_group(group, columns=[EMBEDDING], use_threads=False)[EMBEDDING]
                 vectors = normalised(to_matrix(column)[here - start])
                 self._check_found(index, here, vectors)
 

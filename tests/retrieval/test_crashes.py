@@ -148,11 +148,11 @@ def test_a_publisher_killed_at_random_moments_never_harms_a_reader(
 def test_a_publisher_of_more_items_killed_at_random_moments_never_harms_a_reader(
     tmp_path: Path, publisher: Publisher
 ) -> None:
-    catalog = make_catalog(tmp_path / "items.parquet", make_table(20_000))
+    catalog = make_catalog(tmp_path / "items.parquet", make_table(4_000))
     root = tmp_path / "published"
     publish_small(root, catalog, keep=KEEP)
     publish_small(root, catalog, keep=KEEP)
-    kill_at_random(publisher, root, catalog, kills=60, longest=1.5)
+    kill_at_random(publisher, root, catalog, kills=60, longest=0.5)
 
 
 def test_publishers_at_once_all_succeed_and_readers_always_find_a_bundle(

@@ -160,6 +160,13 @@ def test_zero_vectors_score_zero(tmp_path: Path) -> None:
     assert scores.tolist() == [[1, 0, -1], [0, 0, 0]]
 
 
+@pytest.mark.parametrize("rows", [10, ROWS])
+def test_a_full_disk_is_an_error_and_no_half_written_index(rows: int, vectors: np.ndarray) -> None:
+    index = ItemIndex.build("flat", in_batches(vectors[:rows]), rows, WIDTH, 0)
+    with pytest.raises(OSError, match="No space left on device"):
+        index.save(Path("/dev/full"))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"IxFI" + b"\0" * 40, faiss.serialize_index(faiss.IndexFlatL2(3)).tobytes()],
