@@ -38,6 +38,8 @@ FOLLOWED = 8
 """Columns of which repeated values are counted exactly, the likeliest keys first: 8 bytes per cell."""
 MAX_REPEATS = 0.05
 """Share of repeated values in a batch above which a column is no key and is not followed further."""
+LIKELY = 0.5
+"""Text is tried as numbers, or dates, as long as this share of its cells has been."""
 NUMBERS = ("integer", "unsigned 64-bit integer", "float", "decimal")
 LABELLED = ("text", "list of text", "list of integer", "list of boolean")
 
@@ -155,12 +157,26 @@ class _Observer:
             self._sample.append(cells)
 
     def _add_values(self, cells: pa.Array) -> None:
-        facts = self.facts
-        if facts.values is None and facts.family in NUMBERS and self._keys is None:
+        facts, text = self.facts, pa.types.is_string(cells.type)
+        if facts.values is None and self._keys is None:
             values, counts = cells, np.ones(len(cells), np.int64)  # nothing left to count
         else:
             counted = pc.value_counts(cells)
             values, counts = counted.field("values"), counted.field("counts").to_numpy()
+            self._count(cells, values, counts)
+        if facts.family == "timestamp":
+            self._add_dates(read_instants(values)[0], counts)
+        elif facts.family in NUMBERS:
+            numbers = values.cast(pa.float64(), safe=False)
+            facts.whole &= pc.all(pc.equal(pc.floor(numbers), numbers)).as_py()
+            self._add_numbers(numbers, counts)
+            if time_rank(facts.name) is not None:
+                self._add_dates(read_epochs(numbers)[0], counts)
+        elif text:
+            self._add_text(values, counts)
+
+    def _count(self, cells: pa.Array, values: pa.Array, counts: np.ndarray) -> None:
+        facts = self.facts
         if facts.values is not None and len(values) <= DISTINCT_LIMIT:
             facts.values.update(dict(zip(values.to_pylist(), counts.tolist(), strict=True)))
         if facts.values is not None and max(len(values), len(facts.values)) > DISTINCT_LIMIT:
@@ -171,21 +187,22 @@ class _Observer:
             self._keys.add(
                 row_keys(cells if pa.types.is_string(cells.type) else cells.cast(pa.int64(), safe=False))
             )
-        if pa.types.is_string(cells.type):
-            facts.characters += int((pc.utf8_length(values).to_numpy() * counts).sum())
-            facts.padded |= bool(mask(pc.match_substring_regex(values, r"^\s*-?0[0-9]")).any())
-            numbers, _ = parse_numbers(values)
-            facts.whole &= bool(are_integers(values)[mask(numbers.is_valid())].all())
+
+    def _add_text(self, texts: pa.Array, counts: np.ndarray) -> None:
+        facts, rows = self.facts, counts.sum()
+        seen = facts.present - rows  # cells of the batches before
+        facts.characters += int((pc.utf8_length(texts).to_numpy() * counts).sum())
+        if facts.numbers >= LIKELY * seen:
+            numbers, _ = parse_numbers(texts)
+            if facts.whole:
+                facts.whole = bool(are_integers(texts)[mask(numbers.is_valid())].all())
+                facts.padded |= bool(mask(pc.match_substring_regex(texts, r"^\s*-?0[0-9]")).any())
             self._add_numbers(numbers, counts)
-            self._add_dates(parse_timestamps(values)[0], counts)
-        elif facts.family == "timestamp":
-            self._add_dates(read_instants(values)[0], counts)
-        elif facts.family in NUMBERS:
-            numbers = values.cast(pa.float64(), safe=False)
-            facts.whole &= pc.all(pc.equal(pc.floor(numbers), numbers)).as_py()
-            self._add_numbers(numbers, counts)
-            if time_rank(facts.name) is not None:
-                self._add_dates(read_epochs(numbers)[0], counts)
+            if not facts.whole and facts.numbers >= LIKELY * facts.present:
+                self._keys = None  # fractions are no keys
+        is_number = facts.numbers >= LIKELY * facts.present and time_rank(facts.name) is None
+        if facts.dates >= LIKELY * seen and not is_number:
+            self._add_dates(parse_timestamps(texts)[0], counts)
 
     def _add_numbers(self, numbers: pa.Array, counts: np.ndarray) -> None:
         facts, finite = self.facts, mask(pc.is_finite(numbers))
