@@ -118,30 +118,32 @@ def test_a_death_at_any_step_leaves_the_old_bundle_or_the_new_one(
 
 
 def kill_at_random(publisher: Publisher, root: Path, catalog: Catalog, kills: int, longest: float) -> None:
+    """Kill a process that publishes without end; every second time only after it has switched once."""
     random = np.random.default_rng(0)
     known = Bundle.open(root).manifest.version
-    switched = 0
-    for _ in range(kills):
+    for kill in range(kills):
         child = publisher.start(
             root=root, catalog=catalog.path, keep=KEEP, repeat=1_000_000, index=random.choice(["flat", "ivf"])
         )
+        deadline = time.monotonic() + 60
+        while kill % 2 and os.readlink(root / "current") == known and time.monotonic() < deadline:
+            time.sleep(0.001)
         time.sleep(random.uniform(0, longest))
         os.kill(child, signal.SIGKILL)
         assert publisher.wait() == -signal.SIGKILL
         bundle = Bundle.open(root)
         assert bundle.manifest.version >= known
+        assert bundle.manifest.version > known or kill % 2 == 0
         assert bundle.neighbours("item-0001", k=3).ids
-        switched += bundle.manifest.version > known
         known = publish_small(root, catalog, keep=KEEP).manifest.version
         assert Bundle.open(root).manifest.version == known
         assert_clean(root)
-    assert switched > 0
 
 
 def test_a_publisher_killed_at_random_moments_never_harms_a_reader(
     root: Path, catalog: Catalog, publisher: Publisher
 ) -> None:
-    kill_at_random(publisher, root, catalog, kills=40, longest=0.15)
+    kill_at_random(publisher, root, catalog, kills=40, longest=0.1)
 
 
 @pytest.mark.slow
@@ -162,7 +164,7 @@ def test_publishers_at_once_all_succeed_and_readers_always_find_a_bundle(
         for publisher in pair:
             publisher.start(root=root, catalog=catalog.path, keep=1, repeat=12)
         versions, deadline = [], time.monotonic() + 60
-        while len(set(versions)) < 10 and time.monotonic() < deadline:
+        while len(set(versions)) < 5 and time.monotonic() < deadline:
             versions.append(Bundle.open(root).manifest.version)
         assert [publisher.wait() for publisher in pair] == [0, 0]
     assert versions == sorted(versions)
