@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamrec.errors import ConfigError, StreamRecError
+from streamrec.errors import CatalogError, ConfigError, StreamRecError
 
 if TYPE_CHECKING:
     from streamrec.config import RunConfig
@@ -203,8 +203,10 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
     if config.ingest is not None and config.features is not None:
         from streamrec.catalog.source import open_table
 
-        # A mistyped path or column must not be found out after half a minute.
-        open_table(config.ingest.path, config.ingest.format).schema(config.features.columns)
+        try:  # a mistyped path or column must not be found out after half a minute
+            open_table(config.ingest.path, config.ingest.format).schema(config.features.columns)
+        except CatalogError as error:
+            raise ConfigError(f"ingest: {error}") from error
     return config.model_copy(update={"out": out or config.out})
 
 

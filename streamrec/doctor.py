@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -92,8 +92,8 @@ def _writable(folder: Path) -> str:
     nearest = folder.resolve()
     while not nearest.exists():
         nearest = nearest.parent
-    if not os.access(nearest, os.W_OK):
-        raise StreamRecError(f"{nearest} cannot be written")
+    with tempfile.TemporaryFile(dir=nearest):
+        pass
     return f"{folder.resolve()} can be written"
 
 

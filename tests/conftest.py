@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +39,34 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+def streamrec(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The outcome of the `streamrec` command, run in `folder` as a user would."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("streamrec")), *arguments],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`streamrec(*arguments, folder=...)`."""
+    return streamrec
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A working folder in which `streamrec run` has published 300 items, and what the command said."""
+    folder = tmp_path_factory.mktemp("run")
+    small = ["generate.preset=structured", "generate.items=300", "train.epochs=2", "evaluate.queries=50"]
+    done = streamrec("run", *(word for setting in small for word in ("--set", setting)), folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
