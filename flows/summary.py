@@ -89,11 +89,7 @@ class RunSummary(BaseModel):
         blocks = [
             f"Published {self.items:,} items as embeddings of {self.dimension} numbers.",
             align([("quality", "these", "PCA"), *quality]),
-            *(
-                ["\n".join(["warnings", *(f"  {warning}" for warning in self.warnings)])]
-                if self.warnings
-                else []
-            ),
+            *(f"warning: {warning}" for warning in self.warnings),
             align(
                 [
                     ("bundle", str(self.bundle)),

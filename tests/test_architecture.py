@@ -114,3 +114,27 @@ def test_importing_is_light(module: str) -> None:
 
 def test_models_import_without_the_rest_of_the_stack() -> None:
     assert loaded_by("import streamrec.models.item_vae, streamrec.models.store") <= {"torch"}
+
+
+def test_querying_a_bundle_never_imports_torch(
+    finished_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    published = finished_run[0] / "data" / "published"
+    code = """
+import sys
+from streamrec.retrieval.bundle import Bundle
+bundle = Bundle.open(sys.argv[1])
+item = bundle.searcher.items.table["item_id"][0].as_py()
+assert len(bundle.neighbours(item, 5)) == 5
+"""
+    assert loaded_by(code, str(published)) == {"faiss"}
+
+
+def test_the_search_command_never_imports_torch(
+    finished_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    item = "import sys\nfrom streamrec.cli import app\n"
+    code = item + "app(sys.argv[1:], standalone_mode=False)"
+    out = str(finished_run[0] / "data")
+    assert loaded_by(code, "info", "--out", out) <= {"faiss"}
+    assert loaded_by(code, "search", "--out", out, "--item", "item_0000000") <= {"faiss"}

@@ -1,0 +1,164 @@
+"""The flow in this process, against one temporary Prefect server for all tests here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from prefect.exceptions import ParameterTypeError
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.item_embeddings import item_embeddings
+from flows.summary import RunSummary
+from streamrec.catalog import make
+from streamrec.catalog.ingest import Ingested
+from streamrec.config import RunConfig, parse_config
+from streamrec.errors import BundleError, CatalogError, ValidationFailedError
+from streamrec.pyfunc.registry import challenger, champion
+from streamrec.retrieval.bundle import Bundle
+from streamrec.tracking import prepare_store
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture(scope="module")
+def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+def configure(out: Path, store_uri: str, **settings: Any) -> RunConfig:
+    return parse_config(
+        {
+            "out": str(out),
+            "generate": {"preset": "structured", "items": 200},
+            "train": {"epochs": 2},
+            "evaluate": {"queries": 20},
+            "track": {"uri": store_uri, "model_name": out.name},
+        }
+        | settings
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tuple[RunConfig, RunSummary]:
+    config = configure(tmp_path_factory.mktemp("finished"), store_uri)
+    return config, item_embeddings(config)
+
+
+def test_a_run_publishes_what_it_registered_and_promotes_it(finished: tuple[RunConfig, RunSummary]) -> None:
+    config, summary = finished
+    bundle = Bundle.open(config.out / "published")
+    assert bundle.path == summary.bundle
+    assert bundle.manifest.rows == summary.items == 200
+    best = champion(prepare_store(config.track))
+    assert best is not None
+    assert (best.version, best.run_id) == (summary.version, bundle.manifest.model.run_id)
+    assert best.tags["bundle"] == bundle.manifest.version
+    assert challenger(prepare_store(config.track)) is None
+    assert bundle.manifest.quality is not None
+    assert bundle.manifest.quality.items() >= summary.metrics.items()
+
+
+def test_a_run_leaves_its_parts_in_its_folder(finished: tuple[RunConfig, RunSummary]) -> None:
+    folder = finished[1].folder
+    for part in (
+        "catalog.parquet",
+        "validation/result.json",
+        "codec/codec.json",
+        "model/weights.safetensors",
+        "evaluation/latents.json",
+        "summary.json",
+    ):
+        assert (folder / part).is_file(), part
+
+
+def test_the_same_configuration_publishes_the_same_embeddings(
+    finished: tuple[RunConfig, RunSummary], tmp_path: Path, store_uri: str
+) -> None:
+    again = item_embeddings(configure(tmp_path / "again", store_uri))
+    first, second = (pq.read_table(s.bundle / "embeddings.parquet") for s in (finished[1], again))
+    assert first.equals(second)
+
+
+def test_a_critical_failure_stops_before_training_and_publishes_nothing(
+    tmp_path: Path, store_uri: str
+) -> None:
+    config = configure(tmp_path / "refused", store_uri, validation={"min_rows": 201})
+    with pytest.raises(ValidationFailedError, match="row_count"):
+        item_embeddings(config)
+    (run,) = (config.out / "runs").iterdir()
+    assert (run / "validation" / "summary.html").is_file()
+    assert not (run / "codec").exists()
+    assert not (config.out / "published").exists()
+    assert champion(prepare_store(config.track)) is None
+
+
+def test_a_later_run_is_compared_with_the_published_one(tmp_path: Path, store_uri: str) -> None:
+    out = tmp_path / "compared"
+    first = item_embeddings(configure(out, store_uri))
+    grown = configure(out, store_uri, generate={"preset": "structured", "items": 400})
+    with pytest.raises(ValidationFailedError, match=r"row_count_change.*\+100"):
+        item_embeddings(grown)
+    assert Bundle.open(out / "published").path == first.bundle
+    best = champion(prepare_store(grown.track))
+    assert best is not None
+    assert best.version == first.version
+
+
+def test_a_failed_publication_leaves_a_challenger_and_no_champion(
+    tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def refuse(*args: object, **settings: object) -> None:
+        calls.append(args)
+        raise BundleError("an embedding is not finite")
+
+    monkeypatch.setattr("streamrec.retrieval.publish.publish", refuse)
+    config = configure(tmp_path / "unpublished", store_uri)
+    with pytest.raises(BundleError, match="not finite"):
+        item_embeddings(config)
+    store = prepare_store(config.track)
+    assert champion(store) is None
+    assert challenger(store) is not None
+    assert len(calls) == 1, "what computes fails again: no retry"
+
+
+def test_a_disk_that_fails_for_a_moment_is_tried_again(
+    tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = make.make_catalog, []
+
+    def fail_once(*args: Any) -> Ingested:
+        calls.append(args)
+        if len(calls) == 1:
+            raise CatalogError("catalog.parquet: cannot write") from OSError(5, "Input/output error")
+        return real(*args)
+
+    monkeypatch.setattr("streamrec.catalog.make.make_catalog", fail_once)
+    summary = item_embeddings(configure(tmp_path / "patient", store_uri))
+    assert (len(calls), summary.items) == (2, 200)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"generate": {"itens": 3}},
+        {"generate": {}, "trian": {}},
+        {"generate": {"items": "many"}},
+        {},
+    ],
+)
+def test_a_wrong_parameter_is_refused_before_anything_is_written(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(ParameterTypeError):
+        item_embeddings(config | {"out": str(tmp_path / "out")})
+    assert not (tmp_path / "out").exists()

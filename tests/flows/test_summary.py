@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.summary import RunSummary
+
+SUMMARY = RunSummary(
+    run="20260101T000000Z-abcd",
+    folder=Path("/somewhere/out/runs/20260101T000000Z-abcd"),
+    bundle=Path("/somewhere/out/published/v1"),
+    items=1234,
+    refused=5,
+    dimension=16,
+    model="streamrec-item-encoder",
+    version=3,
+    tracking_uri="sqlite:////somewhere/mlflow.db",
+    metrics={
+        "latent_neighbour_recall": 0.75,
+        "pca_neighbour_recall": 0.5,
+        "active_units": 16.0,
+        "latent_only": 1.0,
+    },
+    example="it's 7",
+    warnings=("column 'a': drift: expected at most 0.5 nats, found 0.7 nats",),
+    seconds={"track": 1.0, "ingest": 2.0, "validate": 4.0, "train": 8.0, "publish": 16.0, "promote": 0.5},
+    total_seconds=40.0,
+)
+
+
+def test_every_second_is_either_compute_or_orchestration() -> None:
+    assert SUMMARY.compute == {"ingest": 2.0, "train": 8.0, "publish": 16.0}
+    assert SUMMARY.orchestration == pytest.approx({"Prefect": 8.5, "validation": 4.0, "tracking": 1.5})
+    assert SUMMARY.compute_seconds + SUMMARY.orchestration_seconds == pytest.approx(SUMMARY.total_seconds)
+
+
+def test_only_what_was_measured_on_both_is_compared_with_pca() -> None:
+    assert SUMMARY.compared_with_pca() == [("neighbour recall", 0.75, 0.5)]
+
+
+def test_last_screen_tells_quality_warnings_and_a_command_that_can_be_pasted() -> None:
+    text = SUMMARY.to_text()
+    assert "Published 1,234 items" in text
+    assert "neighbour recall  0.750  0.500" in text
+    assert "warning: column 'a': drift" in text
+    assert "streamrec search --item 'it'\"'\"'s 7' --out /somewhere/out" in text
+
+
+def test_json_round_trip() -> None:
+    assert RunSummary.model_validate_json(SUMMARY.model_dump_json()) == SUMMARY
+
+
+def test_markdown_holds_every_metric_and_stage() -> None:
+    page = SUMMARY.to_markdown()
+    assert all(f"| {name} |" in page for name in SUMMARY.metrics)
+    assert all(f"| {stage} stage |" in page for stage in SUMMARY.seconds)
+    assert "- column 'a': drift" in page
