@@ -1,0 +1,148 @@
+"""A real Prefect server and a real worker, started as docs/deploy.md says, on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.summary import RunSummary
+from streamrec.config import TrackConfig
+from streamrec.pyfunc.registry import champion
+from streamrec.retrieval.bundle import Bundle
+from streamrec.tracking import prepare_store
+
+PREFECT = str(Path(sys.executable).with_name("prefect"))
+DEPLOYMENT = "item-embeddings/daily"
+
+
+@contextmanager
+def running(*command: str, log: Path, **settings: Any) -> Iterator[None]:
+    """A process of its own for the length of the `with` block, ended as Control-C would."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **settings
+        )
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float, log: Path) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} after {seconds:g} s:\n{log.read_text()[-3000:]}"
+        time.sleep(0.5)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def prefect(root: Path, tmp_path: Path) -> Iterator[tuple[str, Callable[..., str]]]:
+    """Address of a server with the project's deployments and a worker, and the `prefect` command for it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    api = f"http://127.0.0.1:{port}/api"
+    settings: dict[str, Any] = {
+        "cwd": root,
+        "env": {
+            **os.environ,
+            "PREFECT_HOME": str(tmp_path / "prefect"),
+            "PREFECT_API_URL": api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "STREAMREC_HOME": str(root),
+            "NO_COLOR": "1",
+        },
+    }
+
+    def command(*arguments: str, code: int = 0) -> str:
+        done = subprocess.run([PREFECT, *arguments], capture_output=True, text=True, timeout=120, **settings)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    log = tmp_path / "server.log"
+    server = (PREFECT, "server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(port))
+    with running(*server, log=log, **settings):
+        wait_for("no server", lambda: answers(f"{api}/health"), 120, log)
+        command("work-pool", "create", "streamrec", "--type", "process")
+        command("--no-prompt", "deploy", "--all")
+        # The worker ends before the server: it would wait for it.
+        with running(
+            PREFECT, "worker", "start", "--pool", "streamrec", log=tmp_path / "worker.log", **settings
+        ):
+            yield api, command
+
+
+def test_a_deployed_run_publishes_and_promotes(
+    prefect: tuple[str, Callable[..., str]], tmp_path: Path
+) -> None:
+    api, command = prefect
+    track = {"uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"}
+    config = {
+        "out": str(tmp_path / "out"),
+        "generate": {"preset": "structured", "items": 300},
+        "train": {"epochs": 2},
+        "evaluate": {"queries": 50},
+        "track": track,
+    }
+    refused = {"config": config | {"train": {"epoch": 2}}}
+    assert "'epoch' was unexpected" in command(
+        "deployment", "run", DEPLOYMENT, "--params", json.dumps(refused), code=1
+    )
+    assert not (tmp_path / "out").exists()
+
+    command("deployment", "run", DEPLOYMENT, "--params", json.dumps({"config": config}))
+
+    def latest() -> dict[str, Any]:
+        query = {
+            "sort": "START_TIME_DESC",
+            "limit": 1,
+            "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
+        }
+        found = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+        return found[0] if found else {"state_name": "none"}
+
+    ended = ("Completed", "Failed", "Crashed")
+    wait_for("no end", lambda: latest()["state_name"] in ended, 200, tmp_path / "worker.log")
+    assert latest()["state_name"] == "Completed", (tmp_path / "worker.log").read_text()[-3000:]
+
+    bundle = Bundle.open(tmp_path / "out" / "published")
+    assert bundle.manifest.rows == 300
+    item = bundle.searcher.items.table["item_id"][0].as_py()
+    assert len(bundle.neighbours(item, 10)) == 10
+    best = champion(prepare_store(TrackConfig(**track)))
+    assert best is not None
+    assert str(best.version) == bundle.manifest.model.version
+    (artifact,) = httpx.post(f"{api}/artifacts/filter", json={}).json()
+    assert bundle.manifest.version in artifact["data"]
+    (run,) = (tmp_path / "out" / "runs").iterdir()
+    summary = RunSummary.model_validate_json((run / "summary.json").read_text())
+    assert summary.bundle == bundle.path
+
+    scheduled = httpx.post(
+        f"{api}/flow_runs/filter", json={"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    ).json()
+    assert {run["expected_start_time"][11:16] for run in scheduled} == {"03:00"}, "the daily schedule"
