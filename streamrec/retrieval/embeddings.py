@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streamrec.errors import BundleError
+from streamrec.retrieval.arrow import to_numpy
 from streamrec.schema import FeatureSchema
 
 EMBEDDING = "embedding"
@@ -30,7 +31,7 @@ def published_columns(schema: FeatureSchema) -> list[str]:
 def to_matrix(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A column of fixed-size lists as an array (n, d)."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return array.flatten().to_numpy().reshape(len(array), array.type.list_size)
+    return to_numpy(array.flatten()).reshape(len(array), array.type.list_size)
 
 
 def stream_vectors(path: Path) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamrec.errors import BundleError
+from streamrec.retrieval.arrow import to_arrow, to_numpy, to_scalar
 from streamrec.schema import FeatureSchema
 
 ItemId = str | int
@@ -49,7 +50,7 @@ class ItemTable:
         """
         column = self.table[self.schema.item_id]
         value = _as_type(item_id, column.type)
-        position = -1 if value is None else pc.index(column, pa.scalar(value, column.type)).as_py()
+        position = -1 if value is None else pc.index(column, to_scalar(value)).as_py()
         if position < 0:
             close = self._close_ids(str(item_id))
             raise BundleError(f"{self._name}: no item {item_id!r}{_did_you_mean(close)}")
@@ -81,14 +82,14 @@ class ItemTable:
             )
         if name not in self._codes:
             column = self.table[name].combine_chunks()
-            rows = np.arange(len(column))
+            rows = to_arrow(np.arange(len(column)))
             if pa.types.is_list(column.type):
-                rows = pc.list_parent_indices(column).to_numpy()
+                rows = pc.list_parent_indices(column)
                 column = pc.list_flatten(column)
-            present = pc.is_valid(column).to_numpy(zero_copy_only=False)
+            rows = rows.filter(pc.is_valid(column))
             encoded = column.drop_null().dictionary_encode()
             self._codes[name] = _Codes(
-                encoded.dictionary.to_pylist(), rows[present], encoded.indices.to_numpy()
+                encoded.dictionary.to_pylist(), to_numpy(rows), to_numpy(encoded.indices)
             )
         return self._codes[name]
 
@@ -122,9 +123,10 @@ def _as_type(value: object, type_: pa.DataType) -> str | int | bool | None:
         return {"true": True, "false": False}.get(text.lower())
     if pa.types.is_integer(type_):
         try:
-            return pa.scalar(int(text), type_).as_py()
-        except (ValueError, OverflowError, pa.ArrowInvalid):
+            number = int(text)
+        except ValueError:
             return None
+        return number if abs(number) < 2**63 else None
     return text
 
 

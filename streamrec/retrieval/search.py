@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from streamrec.errors import BundleError
+from streamrec.retrieval.arrow import to_arrow
 from streamrec.retrieval.index import ItemIndex, normalised
 from streamrec.retrieval.items import ItemId, ItemTable, Where
 
@@ -104,7 +105,7 @@ class Searcher:
 
     def _neighbours(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
         return Neighbours(
-            items=self.items.table.take(positions),
+            items=self.items.table.take(to_arrow(positions)),
             scores=np.clip(scores, -1.0, 1.0),
             positions=positions,
             id_column=self.items.schema.item_id,

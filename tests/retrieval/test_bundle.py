@@ -208,13 +208,13 @@ def test_a_bundle_removed_while_it_is_being_opened_gives_way_to_the_new_one(
     assert Bundle.open(root).path == root / new.name
 
 
-def test_querying_imports_no_torch(root: Path) -> None:
+def test_querying_imports_neither_torch_nor_pandas(root: Path) -> None:
     code = """
 import json, sys
 from streamrec.retrieval.bundle import Bundle
 found = Bundle.open(sys.argv[1]).neighbours("item-0001", k=2, where={"genre": "war"})
 loaded = {name.partition(".")[0] for name in sys.modules}
-print(json.dumps([found.ids, sorted(loaded & {"torch", "mlflow", "prefect"})]))
+print(json.dumps([found.ids, sorted(loaded & {"torch", "pandas", "mlflow", "prefect"})]))
 """
     done = subprocess.run([sys.executable, "-c", code, root], capture_output=True, text=True, check=True)
     ids, loaded = json.loads(done.stdout)

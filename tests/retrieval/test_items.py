@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,20 @@ def test_a_filter_keeps_the_rows_that_match_every_column(where: dict[str, Any], 
             for name, wanted in where.items()
         }
     assert ITEMS.mask(where).tolist() == expected
+
+
+def test_columns_without_a_single_value_can_be_filtered_by_nothing() -> None:
+    empty = TABLE
+    for name in ("genre", "tags"):
+        column = empty.column_names.index(name)
+        empty = empty.set_column(
+            column, TABLE.schema.field(name), pa.nulls(90, TABLE.schema.field(name).type)
+        )
+    items = ItemTable(empty, SCHEMA, "bundle")
+    for name in ("genre", "tags"):
+        assert not items.mask({name: []}).any()
+        with pytest.raises(BundleError, match=f"no item has 'war' in '{name}'; values: none"):
+            items.mask({name: "war"})
 
 
 def test_every_id_is_found_at_its_row() -> None:
