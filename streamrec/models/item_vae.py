@@ -54,8 +54,11 @@ class ItemVAE(nn.Module):
         config: widths, likelihood and objective.
 
     Raises:
-        ValueError: `config.condition` is not a categorical column of the layout.
+        ValueError: `config.condition` is not a categorical column of the layout, or there is no other column.
     """
+
+    state_mask: Tensor
+    """(stateful columns, states) bool: the states that a column can be in."""
 
     def __init__(self, layout: FeatureLayout, config: ItemVAEConfig) -> None:
         super().__init__()
@@ -84,6 +87,11 @@ class ItemVAE(nn.Module):
         condition_width = self._class_counts[self._condition] if self._condition is not None else 0
         self.input_width = numbers + labels + sum(self._class_counts) + int(mask[:, 1:].sum())
         self._decoded_sizes = [numbers, labels, *self._decoded_classes(), mask.numel()]
+        if not sum(self._decoded_sizes):
+            raise ValueError(
+                f"no number, label or category to decode besides model.condition {config.condition!r}; "
+                "name more columns"
+            )
         widths = list(config.hidden)
         self.encoder = _mlp([self.input_width, *widths])
         self.posterior = nn.Linear(widths[-1], 2 * config.latent_dim)
@@ -91,6 +99,10 @@ class ItemVAE(nn.Module):
         self.heads = nn.Linear(widths[0], sum(self._decoded_sizes))
         scales = {"fixed": 0, "shared": 1, "column": numbers}[config.scale]
         self.log_scale = nn.Parameter(torch.zeros(scales)) if scales else None
+
+    def extra_repr(self) -> str:
+        """Settings and columns: models with equal `repr` differ in their weights only."""
+        return f"{self.config}, {self.layout}"
 
     def _decoded_classes(self) -> list[int]:
         return [n for i, n in enumerate(self._class_counts) if i != self._condition]
@@ -107,8 +119,10 @@ class ItemVAE(nn.Module):
             if nullable:
                 missing = codes == MISSING_CODE
                 target, known = target.masked_fill(missing, 0), known | missing
-            one_hot = F.one_hot(target.masked_fill(~known, 0), classes) * known[:, None]
-            parts.append(one_hot.to(batch.numbers.dtype))
+            # F.one_hot counts in int64: ten times the time and several times the memory.
+            one_hot = batch.numbers.new_zeros(len(batch), classes)
+            one_hot.scatter_(1, target.masked_fill(~known, 0)[:, None], known[:, None].to(one_hot.dtype))
+            parts.append(one_hot)
             targets.append(target.masked_fill(~known, IGNORE))
         for row, column in enumerate(self._stateful):
             states = batch.states[:, column]
