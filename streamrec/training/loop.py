@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import math
@@ -87,7 +88,8 @@ def fit(
     module = objective.module.to(device)
     tensors = tuple(objective.prepare(train.to(device)))
     held_out = tuple(objective.prepare(valid.to(device)))
-    state = _State(objective, config, device, _identity(objective, tensors, config, seed))
+    identity = _identity(objective, (*tensors, *held_out), config, seed)
+    state = _State(objective, config, device, identity)
     if checkpoints is not None:
         state.restore(checkpoints)
     steps = len(train) // batch_size
@@ -111,13 +113,14 @@ def fit(
             "learning_rate": config.learning_rate * warmup_cosine(share, config.warmup),
             **objective.settings(share),
         }
-        if not math.isfinite(numbers["train_loss"]):
-            raise TrainingError(
-                f"epoch {epoch}: the training loss is {numbers['train_loss']}; lower train.learning_rate "
-                f"(now {config.learning_rate:g}) or set train.clip_norm (now {config.clip_norm})"
-            )
         generator.manual_seed(_epoch_seed(seed, 0))
         numbers |= {f"valid_{name}": value for name, value in state.validate(held_out, generator).items()}
+        for name in ("train_loss", "valid_loss"):
+            if not math.isfinite(numbers[name]):
+                raise TrainingError(
+                    f"epoch {epoch}: {name} is {numbers[name]}; lower train.learning_rate "
+                    f"(now {config.learning_rate:g}) or set train.clip_norm (now {config.clip_norm})"
+                )
         numbers["seconds"] = time.perf_counter() - started
         state.finish_epoch(numbers)
         if checkpoints is not None and (epoch % config.checkpoint_every == 0 or state.done):
@@ -227,10 +230,17 @@ def _epoch_seed(seed: int, epoch: int) -> int:
 
 
 def _identity(objective: Objective, tensors: tuple[Tensor, ...], config: TrainConfig, seed: int) -> str:
-    """Equal for two trainings exactly when every epoch of them would be equal."""
-    settings: dict[str, Any] = {"config": asdict(config), "seed": seed, "module": repr(objective.module)}
+    """Digest of all that a training depends on; the module's `repr` must tell its settings."""
+    settings: dict[str, Any] = {
+        "config": asdict(config),
+        "seed": seed,
+        "objective": type(objective).__name__,
+        "module": repr(objective.module),
+    }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for tensor in (*tensors, *objective.module.state_dict().values()):
         digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(tensor.detach().double().sum().cpu().reshape(1).view(torch.uint8).numpy().tobytes())
+        content = tensor.detach().cpu().contiguous()
+        # Tensor.numpy() would need NumPy, Tensor.tolist() a Python object per number.
+        digest.update((ctypes.c_char * content.nbytes).from_address(content.data_ptr()))
     return digest.hexdigest()

@@ -52,6 +52,10 @@ class TrainConfig:
             raise ValueError(f"learning_rate must be positive, found {self.learning_rate}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup must be a share from 0 to below 1, found {self.warmup}")
+        if not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must not be negative, found {self.weight_decay}")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f"clip_norm must be positive, found {self.clip_norm}; null: never clip")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be between 0 and 1, found {self.validation_share}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
