@@ -1,4 +1,4 @@
-"""What the latent keeps of the items: neighbours, variance, columns, units; beside PCA and the raw features."""
+"""What the latent keeps of the items: neighbours, variance, columns, units; beside PCA and raw features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from streamrec.evaluation.neighbours import (
     purity,
     unit_rows,
 )
-from streamrec.layout import MISSING_STATE, FeatureLayout
+from streamrec.layout import MISSING_STATE, UNSEEN_CODE, FeatureLayout
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE, kl_to_standard_normal
 
@@ -229,8 +229,11 @@ def _columns(
         logits = decoded.categories[position][test][known]
         nats = torch.nn.functional.cross_entropy(logits, targets[known]).item() if known.any() else 0.0
         counts = np.bincount(train.categories[:, index], minlength=size) + 1e-9
-        marginal = -np.log(counts / counts.sum())[rows.categories[test, index][known.numpy()]].mean()
-        correct = (logits.argmax(1) == targets[known]).float().mean().item()
+        # The decoder has no such class: the marginal must not spend probability on it either.
+        counts[UNSEEN_CODE] = 0
+        frequencies = (counts / counts.sum())[rows.categories[test, index][known.numpy()]]
+        marginal = -np.log(frequencies).mean() if known.any() else 0.0
+        correct = (logits.argmax(1) == targets[known]).float().mean().item() if known.any() else None
         table.append(_column(name, "category", nats, marginal, accuracy=correct))
     start = 0
     for name, size in layout.multi_label:
@@ -255,7 +258,7 @@ def _columns(
     return table
 
 
-def _column(name: str, kind: str, error: float, marginal: float, **more: float) -> dict[str, Any]:
+def _column(name: str, kind: str, error: float, marginal: float, **more: float | None) -> dict[str, Any]:
     explained = 1 - float(error) / float(marginal) if marginal > 1e-9 else None
     return {"column": name, "kind": kind, "explained": explained, **more}
 
