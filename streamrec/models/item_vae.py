@@ -59,6 +59,10 @@ class ItemVAE(nn.Module):
 
     state_mask: Tensor
     """(stateful columns, states) bool: the states that a column can be in."""
+    feature_scale: Tensor
+    """(input width,): length of each input in the feature space; 0 for state flags and the condition."""
+    log_sharpness: nn.Parameter
+    """Logarithm of the inverse temperature of the neighbour term (`neighbour_cross_entropy`)."""
 
     def __init__(self, layout: FeatureLayout, config: ItemVAEConfig) -> None:
         super().__init__()
@@ -92,17 +96,31 @@ class ItemVAE(nn.Module):
                 f"no number, label or category to decode besides model.condition {config.condition!r}; "
                 "name more columns"
             )
+        self.register_buffer("feature_scale", self._feature_scale(), persistent=False)
         widths = list(config.hidden)
+        self.linear = nn.Linear(self.input_width, config.latent_dim)
         self.encoder = _mlp([self.input_width, *widths])
         self.posterior = nn.Linear(widths[-1], 2 * config.latent_dim)
         self.decoder = _mlp([config.latent_dim + condition_width, *reversed(widths)])
         self.heads = nn.Linear(widths[0], sum(self._decoded_sizes))
         scales = {"fixed": 0, "shared": 1, "column": numbers}[config.scale]
         self.log_scale = nn.Parameter(torch.zeros(scales)) if scales else None
+        self.log_sharpness = nn.Parameter(torch.tensor(2.0))
 
     def extra_repr(self) -> str:
         """Settings and columns: models with equal `repr` differ in their weights only."""
         return f"{self.config}, {self.layout}"
+
+    def _feature_scale(self) -> Tensor:
+        scale = torch.zeros(self.input_width)
+        numbers = len(self.layout.numeric)
+        categories = numbers + self.layout.label_width + sum(self._class_counts)
+        scale[:numbers] = 1
+        scale[numbers:categories] = ONE_HOT_SCALE
+        if self._condition is not None:
+            start = numbers + self.layout.label_width + sum(self._class_counts[: self._condition])
+            scale[start : start + self._class_counts[self._condition]] = 0
+        return scale
 
     def _decoded_classes(self) -> list[int]:
         return [n for i, n in enumerate(self._class_counts) if i != self._condition]
@@ -134,10 +152,32 @@ class ItemVAE(nn.Module):
         empty = batch.categories.new_zeros(len(batch), 0)
         return Prepared(torch.cat(parts, 1), torch.stack(targets, 1) if targets else empty, weights)
 
+    def features(self, prepared: Prepared) -> Tensor:
+        """Items (n, input width) in the feature space: numbers, and one-hots and labels `ONE_HOT_SCALE` long."""
+        return prepared.inputs * self.feature_scale
+
+    @torch.no_grad()
+    def initialise(self, prepared: Prepared) -> None:
+        """Start the linear part of the posterior mean at the principal components of items (n,).
+
+        All components are divided by one number, so that the mean has variance 1 per unit on average and
+        the components keep their proportions; the hidden layers' part starts at a tenth.
+        """
+        features = self.features(prepared).double()
+        mean = features.mean(0)
+        covariance = (features - mean).T @ (features - mean) / len(features)
+        variances, components = torch.linalg.eigh(covariance)
+        width = min(self.config.latent_dim, len(variances))
+        scale = variances[-width:].mean().clamp(min=1e-12).rsqrt()
+        weight = components[:, -width:].T * scale
+        self.linear.weight[:width] = (weight * self.feature_scale).float()
+        self.linear.bias[:width] = -(weight @ mean).float()
+        self.posterior.weight[: self.config.latent_dim] *= 0.1
+
     def encode(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z | x), each (n, latent_dim)."""
+        """Mean and log-variance of q(z | x), each (n, latent_dim); the mean has a linear path beside."""
         mean, log_variance = self.posterior(self.encoder(prepared.inputs)).chunk(2, 1)
-        return mean, log_variance
+        return mean + self.linear(prepared.inputs), log_variance
 
     def decode(self, latents: Tensor, prepared: Prepared | None = None) -> Decoded:
         """Parameters of p(x | z) for latents (n, latent_dim).
@@ -193,6 +233,32 @@ class ItemVAE(nn.Module):
             )
             terms["states"] = flat.view(n, -1).sum(1)
         return terms
+
+    def most_likely(self, decoded: Decoded, given: ItemBatch | None = None) -> ItemBatch:
+        """The likeliest item (n,) of each p(x | z): modes of classes and labels, means of numbers.
+
+        A number whose state is missing is 0. A conditional model has the condition of `given`, items (n,).
+        """
+        columns = []
+        classes = iter(decoded.categories)
+        for column, nullable in enumerate(self._nullable_categories):
+            if column == self._condition:
+                if given is None:
+                    raise ValueError(
+                        "a conditional model decodes only with the items that give the condition"
+                    )
+                columns.append(given.categories[:, column])
+                continue
+            codes = next(classes).argmax(1) + FIRST_CATEGORY_CODE - int(nullable)
+            columns.append(codes.masked_fill(codes < FIRST_CATEGORY_CODE, MISSING_CODE))
+        states = torch.zeros_like(decoded.numbers, dtype=torch.int64)
+        states[:, self._stateful] = decoded.states.argmax(2)
+        return ItemBatch(
+            categories=torch.stack(columns, 1) if columns else states.new_zeros(len(states), 0),
+            labels=(decoded.labels > 0).to(decoded.numbers.dtype),
+            numbers=decoded.numbers.masked_fill(states == MISSING_STATE, 0),
+            states=states,
+        )
 
     @torch.no_grad()
     def embed(self, batch: ItemBatch) -> Tensor:

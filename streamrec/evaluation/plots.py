@@ -1,0 +1,285 @@
+"""Pictures of a training and of a latent space: each a matplotlib `Figure`, written as SVG by `to_svg`."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import numpy as np
+import pyarrow as pa
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from streamrec.evaluation.colours import ACCENT, FIRST, GRID, GROUPS, INK, OTHER, PAGE, SECOND, SOFT
+
+WIDTH = 7.2
+"""Inches; the report scales a picture to its column."""
+SHOWN_COLUMNS = 24
+"""Bars of a column plot; more columns are cut to the best and the worst halves."""
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": PAGE,
+    "axes.labelcolor": SOFT,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "figure.facecolor": PAGE,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "streamrec",
+}
+
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw in our style whatever the user's matplotlibrc says: equal input gives equal bytes."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with style.context(["default", _STYLE]):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def to_svg(figure: Figure) -> bytes:
+    """The picture as an SVG file; equal figures give equal bytes. Text stays text."""
+    content = io.BytesIO()
+    with style.context(["default", _STYLE]):
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(content, format="svg", dpi=200, metadata=metadata)
+    return content.getvalue()
+
+
+@_styled
+def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> Figure:
+    """Losses, and the ELBO's two halves, by epoch; beta on a second axis; the best epoch marked.
+
+    Curves that the epochs have no numbers for are left out.
+    """
+    figure = Figure((WIDTH, 2.9), layout="constrained")
+    losses, halves = figure.subplots(1, 2)
+    _curves(losses, epochs, {"train_loss": "training loss", "valid_loss": "validation loss"})
+    _curves(halves, epochs, {"valid_distortion": "distortion", "valid_rate": "rate"})
+    losses.set_title("Loss (nats per item)")
+    halves.set_title("Validation ELBO = −(distortion + rate)")
+    for axes in (losses, halves):
+        axes.set_xlabel("epoch")
+        axes.axvline(best_epoch, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
+    losses.annotate(
+        f"best: {best_epoch}",
+        (best_epoch, 1),
+        (-3, -3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=SOFT,
+        rotation=90,
+        fontsize=8.5,
+    )
+    if all("beta" in epoch for epoch in epochs):
+        weight = halves.twinx()
+        weight.grid(False)
+        weight.fill_between(
+            [epoch["epoch"] for epoch in epochs], [epoch["beta"] for epoch in epochs], color=SOFT, alpha=0.13
+        )
+        weight.set_ylim(0, 2 * max(max(epoch["beta"] for epoch in epochs), 1e-9))
+        weight.set_ylabel("beta (shaded)")
+    return figure
+
+
+def _curves(axes: Axes, epochs: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
+    seen = []
+    for (key, label), colour in zip(names.items(), (FIRST, SECOND), strict=True):
+        values = [epoch[key] for epoch in epochs if key in epoch]
+        if values:
+            axes.plot([epoch["epoch"] for epoch in epochs if key in epoch], values, color=colour, label=label)
+            # The first epochs' fall would flatten everything that comes after.
+            seen += values[min(len(values) // 20, 5) :]
+    if seen:
+        margin = 0.06 * (max(seen) - min(seen)) or 1.0
+        axes.set_ylim(min(seen) - margin, max(seen) + margin)
+        axes.legend(loc="upper right")
+
+
+@_styled
+def unit_rates(kl_per_unit: Sequence[float], active: Sequence[bool]) -> Figure:
+    """Bars of the rate (nats) that each latent unit carries, largest first; active units coloured."""
+    order = sorted(range(len(kl_per_unit)), key=lambda unit: -kl_per_unit[unit])
+    figure = Figure((WIDTH, 2.5), layout="constrained")
+    axes = figure.subplots()
+    for wanted, colour, label in ((True, FIRST, "active"), (False, OTHER, "inactive")):
+        places = [place for place, unit in enumerate(order) if active[unit] is wanted]
+        if places:
+            axes.bar(places, [kl_per_unit[order[place]] for place in places], color=colour, label=label)
+    if len(order) <= 40:
+        axes.set_xticks(range(len(order)), [str(unit) for unit in order])
+    axes.set(xlabel="latent unit, largest rate first", ylabel="nats")
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="upper right")
+    return figure
+
+
+@_styled
+def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares: Sequence[float]) -> Figure:
+    """Points (n, 2) of the latents' principal plane, coloured by a column's values.
+
+    Args:
+        points: coordinates.
+        colour: (n,) a category (text, integers, booleans: the most frequent in the legend) or floats.
+        name: what the colour is.
+        shares: of the latents' variance along the two axes.
+    """
+    figure = Figure((WIDTH, 4.3), layout="constrained")
+    axes = figure.subplots()
+    size = float(np.clip(9000 / max(len(points), 1), 2, 16))
+    mark: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75, "rasterized": True}
+    if pa.types.is_floating(colour.type):
+        values = colour.to_numpy()
+        low, high = np.nanpercentile(values, [2, 98]) if np.isfinite(values).any() else (0, 1)
+        drawn = axes.scatter(
+            points[:, 0], points[:, 1], c=values, cmap="viridis", vmin=low, vmax=high, **mark
+        )
+        bar = figure.colorbar(drawn, ax=axes, label=name)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+    else:
+        names = [str(value) if value is not None else "(missing)" for value in colour.to_pylist()]
+        tally = dict(sorted(_count(names).items(), key=lambda pair: (-pair[1], pair[0])))
+        legend = dict(zip(tally, GROUPS, strict=False))
+        groups = [([name == value for name in names], value, shade) for value, shade in legend.items()]
+        if len(tally) > len(legend):
+            others = [name not in legend for name in names]
+            groups = [(others, f"{len(tally) - len(legend):,} others", OTHER), *groups]
+        for rows, label, shade in groups:
+            axes.scatter(points[rows, 0], points[rows, 1], color=shade, label=_short(label), **mark)
+        shown = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=_short(name), markerscale=2.2)
+        for handle in shown.legend_handles:
+            handle.set_alpha(1)  # type: ignore[union-attr]
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
+    axes.set_ylabel(f"second ({shares[1]:.0%})")
+    return figure
+
+
+@_styled
+def column_bars(columns: Sequence[Mapping[str, Any]]) -> Figure:
+    """Bars of how much of each column the latent explains, best first; middle ones left out of many."""
+    known = sorted((c for c in columns if c["explained"] is not None), key=lambda c: -c["explained"])
+    half = SHOWN_COLUMNS // 2
+    shown = known if len(known) <= SHOWN_COLUMNS else [*known[:half], *known[-half:]]
+    figure = Figure((WIDTH, 0.6 + 0.235 * max(len(shown), 2)), layout="constrained")
+    axes = figure.subplots()
+    kinds = {"number": FIRST, "category": SECOND, "labels": ACCENT}
+    for kind, colour in kinds.items():
+        places = [place for place, column in enumerate(shown) if column["kind"] == kind]
+        values = [max(shown[place]["explained"], 0.0) for place in places]
+        if places:
+            axes.barh(places, values, color=colour, label=kind, height=0.72)
+    for place, column in enumerate(shown):
+        value = column["explained"]
+        axes.text(max(value, 0) + 0.008, place, f"{value:.0%}", va="center", fontsize=8.5, color=SOFT)
+    if len(shown) < len(known):
+        axes.axhline(half - 0.5, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
+        note = f"{len(known) - len(shown):,} columns between"
+        axes.text(
+            1.07, half - 0.5, note, ha="right", va="center", fontsize=8.5, color=SOFT, backgroundcolor=PAGE
+        )
+    axes.set_yticks(range(len(shown)), [_short(column["column"]) for column in shown])
+    axes.tick_params(axis="y", labelcolor=INK, length=0)
+    axes.set(xlim=(0, 1.08), ylim=(max(len(shown), 2) - 0.4, -0.6))
+    axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
+    axes.grid(axis="y", visible=False)
+    if shown:
+        axes.legend(loc="lower right")
+    return figure
+
+
+@_styled
+def path_lines(
+    path: Sequence[float], numbers: Mapping[str, Sequence[Any]], words: Mapping[str, Sequence[str]]
+) -> Figure:
+    """How a decoded row changes on the way between two items: a panel per number, a strip per other column.
+
+    Args:
+        path: (s,) share of the way.
+        numbers: values (s,) by column; None where missing.
+        words: categories or labels (s,) by column, as text.
+    """
+    columns = min(3, max(len(numbers), 1))
+    lines = math.ceil(len(numbers) / columns)
+    figure = Figure((WIDTH, 1.55 * lines + 0.33 * len(words) + 0.3), layout="constrained")
+    grid = figure.add_gridspec(
+        lines + bool(words),
+        columns,
+        height_ratios=[1.0] * lines + [max(0.25 * len(words), 0.3)] * bool(words),
+    )
+    for index, (name, values) in enumerate(numbers.items()):
+        axes = figure.add_subplot(grid[index // columns, index % columns])
+        drawn = [math.nan if value is None else float(value) for value in values]
+        axes.plot(path, drawn, color=FIRST, marker="o", markersize=3.5)
+        axes.set_title(_short(name), fontsize=9.5)
+        axes.set_xticks([0, 0.5, 1], ["A", "", "B"])
+        axes.margins(y=0.15)
+    if words:
+        axes = figure.add_subplot(grid[lines, :])
+        _strips(axes, path, words)
+    return figure
+
+
+def _strips(axes: Axes, path: Sequence[float], words: Mapping[str, Sequence[str]]) -> None:
+    step = path[1] - path[0]
+    for row, values in enumerate(words.values()):
+        shades = dict(zip(dict.fromkeys(values), GROUPS * len(values), strict=False))
+        start = 0
+        for stop in range(1, len(values) + 1):
+            if stop == len(values) or values[stop] != values[start]:
+                width = (stop - start) * step
+                left = path[start] - step / 2
+                axes.barh(row, width, left=left, height=0.8, color=shades[values[start]], alpha=0.35)
+                text = _short(values[start], max(3, int(70 * width)))
+                axes.text(left + width / 2, row, text, ha="center", va="center", fontsize=8.5, color=INK)
+                start = stop
+    axes.set_yticks(range(len(words)), [_short(name) for name in words])
+    axes.set_xticks([0, 1], ["A", "B"])
+    axes.set(xlim=(-step / 2, 1 + step / 2), ylim=(len(words) - 0.5, -0.5))
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
+def _count(names: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name in names:
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _short(text: str, width: int = 28) -> str:
+    text = " ".join(text.split()).replace("$", r"\$")
+    return text if len(text) <= width else text[: width - 1] + "…"
