@@ -69,9 +69,11 @@ def fit_item_encoder(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     checkpoints = folder / "checkpoint"
+    train = ItemBatch.from_arrays(codec.encode(split.train))
+    model.initialise(model.prepare(train))
     history = fit(
         ELBO(model),
-        ItemBatch.from_arrays(codec.encode(split.train)),
+        train,
         ItemBatch.from_arrays(codec.encode(split.held_out)),
         config.train,
         config.seed,

@@ -22,6 +22,10 @@ MISSING_STATE = 1
 FIRST_ATOM_STATE = 2
 """Number state of the first atom: an exact value that many rows repeat (zero, a cap)."""
 
+ONE_HOT_SCALE = 3.0
+"""Length of a category's one-hot vector, and of a label, in the feature space whose neighbours an embedding
+is to keep; a number counts by its scaled value."""
+
 
 @dataclass(frozen=True)
 class FeatureLayout:

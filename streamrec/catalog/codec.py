@@ -86,6 +86,10 @@ class FeatureCodec:
             categorical=tuple((codec.name, codec.codes) for codec in self.categories),
             multi_label=tuple((codec.name, len(codec.vocabulary)) for codec in self.labels),
             numeric=tuple((codec.name, codec.states) for codec in self.numbers),
+            nullable=tuple(
+                [codec.name for codec in self.categories if codec.nullable]
+                + [codec.name for codec in self.numbers if codec.nullable]
+            ),
         )
 
     def encode(self, rows: pa.Table | pa.RecordBatch) -> EncodedRows:

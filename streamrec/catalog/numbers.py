@@ -44,6 +44,8 @@ class NumberCodec:
     """(k,) ascending."""
     all_atoms: bool
     """Whether no training row has an ordinary value."""
+    nullable: bool
+    """Whether a training row has no value."""
 
     @classmethod
     def fit(cls, name: str, column: pa.ChunkedArray, config: CodecConfig) -> NumberCodec:
@@ -61,7 +63,9 @@ class NumberCodec:
         scaler = (
             fit_standard(values, counts) if scaling == "standard" else fit_quantile(values, counts, atoms)
         )
-        return cls(name, _restored_type(column.type), scaling, scaler, atoms, len(atoms) == len(values))
+        nullable = not bool(np.isfinite(cells).all())
+        dtype = _restored_type(column.type)
+        return cls(name, dtype, scaling, scaler, atoms, len(atoms) == len(values), nullable)
 
     @property
     def states(self) -> int:
@@ -118,6 +122,7 @@ class NumberCodec:
             "scaling": self.scaling,
             "atoms": self.atoms.tolist(),
             "all_atoms": self.all_atoms,
+            "nullable": self.nullable,
         }
 
     @classmethod
@@ -130,6 +135,7 @@ class NumberCodec:
             scaler=scaler,
             atoms=np.array(data["atoms"], dtype=np.float64),
             all_atoms=data["all_atoms"],
+            nullable=data["nullable"],
         )
 
 

@@ -27,11 +27,14 @@ class CategoryCodec:
     name: str
     vocabulary: pa.Array
     """Distinct values: string, int64 or bool."""
+    nullable: bool
+    """Whether a training row has no value."""
 
     @classmethod
     def fit(cls, name: str, column: pa.ChunkedArray, size: int) -> CategoryCodec:
         """Vocabulary of at most `size` values."""
-        return cls(name, most_frequent(read_categories(name, column), size))
+        cells = read_categories(name, column)
+        return cls(name, most_frequent(cells, size), cells.null_count > 0)
 
     @property
     def codes(self) -> int:
@@ -58,12 +61,14 @@ class CategoryCodec:
             "name": self.name,
             "dtype": str(self.vocabulary.type),
             "vocabulary": self.vocabulary.to_pylist(),
+            "nullable": self.nullable,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CategoryCodec:
         """Inverse of `to_dict`."""
-        return cls(data["name"], pa.array(data["vocabulary"], pa.type_for_alias(data["dtype"])))
+        vocabulary = pa.array(data["vocabulary"], pa.type_for_alias(data["dtype"]))
+        return cls(data["name"], vocabulary, data["nullable"])
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,10 @@ from streamrec.evaluation.neighbours import (
     purity,
     unit_rows,
 )
-from streamrec.layout import MISSING_STATE, UNSEEN_CODE, FeatureLayout
+from streamrec.layout import MISSING_STATE, ONE_HOT_SCALE, UNSEEN_CODE, FeatureLayout
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE, kl_to_standard_normal
 
-ONE_HOT_SCALE = 3.0
-"""Length of a one-hot vector, and of a label, in the feature space whose neighbours are the truth."""
 ACTIVE_VARIANCE = 0.01
 """A unit is active when its posterior mean varies more than this over the items (Burda et al. 2016)."""
 

@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from streamrec.layout import FIRST_CATEGORY_CODE, MISSING_CODE, MISSING_STATE, FeatureLayout
+from streamrec.layout import (
+    FIRST_CATEGORY_CODE,
+    MISSING_CODE,
+    MISSING_STATE,
+    ONE_HOT_SCALE,
+    FeatureLayout,
+)
 from streamrec.models.batch import ItemBatch
 from streamrec.models.settings import ItemVAEConfig
 
@@ -26,7 +32,7 @@ class Prepared(NamedTuple):
     targets: Tensor
     """(n, categorical + stateful columns) int64 class targets, IGNORE where there is none."""
     weights: Tensor
-    """(n, N) float32: 1 where the cell is not missing and the Gaussian term counts, else 0."""
+    """(n, N) float32: 1 where the cell is not missing, atoms included, and its Gaussian counts; else 0."""
 
 
 class Decoded(NamedTuple):
@@ -153,7 +159,7 @@ class ItemVAE(nn.Module):
         return Prepared(torch.cat(parts, 1), torch.stack(targets, 1) if targets else empty, weights)
 
     def features(self, prepared: Prepared) -> Tensor:
-        """Items (n, input width) in the feature space: numbers, and one-hots and labels `ONE_HOT_SCALE` long."""
+        """Items (n, input width) in the feature space: numbers; one-hots and labels `ONE_HOT_SCALE` long."""
         return prepared.inputs * self.feature_scale
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ class ItemVAEConfig:
     scale: Literal["fixed", "shared", "column"] = "fixed"
     """Standard deviation of the numbers' Gaussian: fixed at 1 (squared error), one learned for all
     columns, or one learned per column."""
-    beta: float = 0.1
+    beta: float = 0.05
     """Weight of the KL term once annealed (beta_max)."""
     beta_schedule: Literal["linear", "cyclical"] = "linear"
     """`linear`: once from 0 to beta; `cyclical`: four times, as in Fu et al. 2019."""
@@ -32,6 +32,8 @@ class ItemVAEConfig:
     """Nats per latent unit that the KL term does not punish (Kingma et al. 2016, eq. 15)."""
     denoise: float = 0.0
     """Share of the input cells blanked at each training step; the whole item is still to be decoded."""
+    neighbour_weight: float = 50.0
+    """Weight of the term that keeps neighbours of the feature space neighbours in the latent; 0: none."""
     condition: str | None = None
     """Categorical column given to encoder and decoder instead of being encoded (conditional VAE)."""
 
@@ -40,8 +42,9 @@ class ItemVAEConfig:
             raise ValueError(f"latent_dim must be at least 1, found {self.latent_dim}")
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden must be one or more positive widths, found {list(self.hidden)}")
-        if self.beta < 0 or self.free_bits < 0:
-            raise ValueError(f"beta and free_bits must not be negative, found {self.beta}, {self.free_bits}")
+        for name in ("beta", "free_bits", "neighbour_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, found {getattr(self, name)}")
         if not 0 <= self.beta_warmup <= 1:
             raise ValueError(f"beta_warmup must be a share from 0 to 1, found {self.beta_warmup}")
         if not 0 <= self.denoise < 1:

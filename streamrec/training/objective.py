@@ -9,13 +9,17 @@ from torch import Tensor, nn
 
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE, Prepared, kl_to_standard_normal, sample_posterior
+from streamrec.models.neighbours import neighbour_cross_entropy
 from streamrec.training.schedules import cyclical_beta, linear_beta
 
 
 class Objective(Protocol):
     """A module and its losses, on tuples of tensors that share their first dimension."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def prepare(self, items: ItemBatch) -> tuple[Tensor, ...]:
         """Everything the losses need of items (n,), made once before the training."""
@@ -37,8 +41,9 @@ class Objective(Protocol):
 class ELBO:
     """Negative beta-ELBO in nats: summed over features, averaged over the batch (Higgins et al. 2017).
 
-    `validate` reports it with beta at its maximum, whatever the schedule, on one draw per item; `elbo` is
-    the bound itself (beta 1).
+    The training loss adds `model.neighbour_weight` times `neighbour_cross_entropy`. `validate` reports the
+    beta-ELBO alone, beta at its maximum whatever the schedule, on one draw per item; `elbo` is the bound
+    itself (beta 1).
     """
 
     def __init__(self, model: ItemVAE) -> None:
@@ -55,7 +60,7 @@ class ELBO:
         return {"beta": self._schedule(share, self._config.beta, self._config.beta_warmup)}
 
     def loss(self, tensors: tuple[Tensor, ...], share: float, generator: torch.Generator) -> Tensor:
-        """Mean over the batch of distortion + beta * rate, free bits and denoising applied."""
+        """Mean over the batch of distortion + beta * rate, free bits and denoising applied, + neighbours."""
         prepared = Prepared(*tensors)
         seen = prepared
         if self._config.denoise:
@@ -69,7 +74,12 @@ class ELBO:
             nats = rate.mean(0).clamp(min=self._config.free_bits).sum()
         else:
             nats = rate.sum() / len(rate)
-        return torch.add(distortion.mean(), nats, alpha=self.settings(share)["beta"])
+        loss = torch.add(distortion.mean(), nats, alpha=self.settings(share)["beta"])
+        if self._config.neighbour_weight:
+            features = self._model.features(prepared)
+            agreement = neighbour_cross_entropy(mean, features, self._model.log_sharpness)
+            loss = torch.add(loss, agreement, alpha=self._config.neighbour_weight)
+        return loss
 
     def validate(self, tensors: tuple[Tensor, ...], generator: torch.Generator) -> dict[str, Tensor]:
         """`loss`, `elbo`, `rate`, `distortion`, and the distortion by group of columns; nats per item."""

@@ -15,7 +15,7 @@ class TrainConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    epochs: int = 120
+    epochs: int = 60
     """Passes over the training rows, at most (`patience`)."""
     batch_size: int = 256
     """Items per step."""
