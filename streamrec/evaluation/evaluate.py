@@ -18,7 +18,7 @@ from streamrec.catalog.split import split_items
 from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig
 from streamrec.evaluation import plots
-from streamrec.evaluation.explore import PATH, interpolation, neighbour_examples, prior_samples
+from streamrec.evaluation.explore import FIRST, LAST, PATH, interpolation, neighbour_examples, prior_samples
 from streamrec.evaluation.latents import ACTIVE_VARIANCE, LatentQuality, evaluate_latents
 from streamrec.evaluation.neighbours import Floats, Positions, pca, unit_rows
 from streamrec.models.batch import ItemBatch
@@ -88,7 +88,9 @@ def evaluate_item_encoder(
     pq.write_table(neighbours, folder / NEIGHBOURS)
     ends = _far_apart(latents[: len(held_out)], int(queries[0]))
     _, path = interpolation(model, codec, rows[ends])
-    pq.write_table(path, folder / INTERPOLATION)
+    first, last = items[catalog.schema.item_id].take(pa.array(ends))
+    named = path.append_column(FIRST, pa.repeat(first, len(path)))
+    pq.write_table(named.append_column(LAST, pa.repeat(last, len(path))), folder / INTERPOLATION)
     step(2, 3)
 
     active = [variance > ACTIVE_VARIANCE for variance in quality.mean_variance]

@@ -13,11 +13,12 @@ import pyarrow as pa
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from streamrec.evaluation.colours import ACCENT, FIRST, GRID, GROUPS, INK, OTHER, PAGE, SECOND, SOFT
 
-WIDTH = 7.2
+WIDTH = 9.0
 """Inches; the report scales a picture to its column."""
 SHOWN_COLUMNS = 24
 """Bars of a column plot; more columns are cut to the best and the worst halves."""
@@ -45,7 +46,10 @@ _STYLE = {
     "xtick.labelcolor": SOFT,
     "ytick.labelcolor": SOFT,
     "figure.facecolor": PAGE,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.framealpha": 1.0,
+    "legend.facecolor": PAGE,
+    "legend.edgecolor": PAGE,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.7,
     "svg.fonttype": "none",
@@ -82,26 +86,18 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> F
     Curves that the epochs have no numbers for are left out.
     """
     figure = Figure((WIDTH, 2.9), layout="constrained")
-    losses, halves = figure.subplots(1, 2)
-    _curves(losses, epochs, {"train_loss": "training loss", "valid_loss": "validation loss"})
+    training, validation, halves = figure.subplots(1, 3)
+    _curves(training, epochs, {"train_loss": "training"})
+    _curves(validation, epochs, {"valid_loss": "validation"})
     _curves(halves, epochs, {"valid_distortion": "distortion", "valid_rate": "rate"})
-    losses.set_title("Loss (nats per item)")
-    halves.set_title("Validation ELBO = −(distortion + rate)")
-    for axes in (losses, halves):
+    training.set_title("Training loss")
+    validation.set_title("Validation loss")
+    halves.set_title("Validation ELBO, its halves")
+    for axes in (training, validation, halves):
         axes.set_xlabel("epoch")
-        axes.axvline(best_epoch, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
-    losses.annotate(
-        f"best: {best_epoch}",
-        (best_epoch, 1),
-        (-3, -3),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=SOFT,
-        rotation=90,
-        fontsize=8.5,
-    )
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.axvline(best_epoch, color=SOFT, linewidth=1, linestyle=(0, (2, 2)), label=f"best: {best_epoch}")
+        axes.legend(loc="upper right")
     if all("beta" in epoch for epoch in epochs):
         weight = halves.twinx()
         weight.grid(False)
@@ -110,12 +106,13 @@ def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> F
         )
         weight.set_ylim(0, 2 * max(max(epoch["beta"] for epoch in epochs), 1e-9))
         weight.set_ylabel("beta (shaded)")
+        weight.yaxis.set_major_locator(MaxNLocator(4))
     return figure
 
 
 def _curves(axes: Axes, epochs: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> None:
     seen = []
-    for (key, label), colour in zip(names.items(), (FIRST, SECOND), strict=True):
+    for (key, label), colour in zip(names.items(), (FIRST, SECOND), strict=False):
         values = [epoch[key] for epoch in epochs if key in epoch]
         if values:
             axes.plot([epoch["epoch"] for epoch in epochs if key in epoch], values, color=colour, label=label)
@@ -124,7 +121,6 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, float]], names: Mapping[st
     if seen:
         margin = 0.06 * (max(seen) - min(seen)) or 1.0
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
-        axes.legend(loc="upper right")
 
 
 @_styled
@@ -155,7 +151,7 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
         name: what the colour is.
         shares: of the latents' variance along the two axes.
     """
-    figure = Figure((WIDTH, 4.3), layout="constrained")
+    figure = Figure((WIDTH, 5.0), layout="constrained")
     axes = figure.subplots()
     size = float(np.clip(9000 / max(len(points), 1), 2, 16))
     mark: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75, "rasterized": True}
@@ -174,7 +170,7 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
         groups = [([name == value for name in names], value, shade) for value, shade in legend.items()]
         if len(tally) > len(legend):
             others = [name not in legend for name in names]
-            groups = [(others, f"{len(tally) - len(legend):,} others", OTHER), *groups]
+            groups.append((others, f"{len(tally) - len(legend):,} others", OTHER))
         for rows, label, shade in groups:
             axes.scatter(points[rows, 0], points[rows, 1], color=shade, label=_short(label), **mark)
         shown = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=_short(name), markerscale=2.2)
@@ -182,6 +178,7 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
             handle.set_alpha(1)  # type: ignore[union-attr]
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.spines[:].set_visible(False)
     axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
     axes.set_ylabel(f"second ({shares[1]:.0%})")
     return figure

@@ -21,13 +21,13 @@ from streamrec.catalog.ingest import Ingested
 from streamrec.config import RunConfig, dump_config
 from streamrec.evaluation import formats
 from streamrec.evaluation.evaluate import INTERPOLATION, NEIGHBOURS, PICTURES, SAMPLES
-from streamrec.evaluation.explore import PATH, QUERY, RANK, SIMILARITY
+from streamrec.evaluation.explore import FIRST, LAST, PATH, QUERY, RANK, SIMILARITY
 from streamrec.evaluation.inline import inline_svg
 from streamrec.evaluation.latents import LatentQuality
 from streamrec.schema import FeatureSchema
 from streamrec.training.loop import History
 
-SHOWN_NUMBERS = 5
+SHOWN_NUMBERS = 4
 """Numeric columns in a table of items: those that the latent explains best."""
 
 _LABELS = {
@@ -115,6 +115,8 @@ def render(report: RunReport) -> str:
         neighbours=_neighbours(report, schema),
         samples=_samples(report, schema),
         path=_path(report, schema),
+        first=FIRST,
+        last=LAST,
         commands=None if report.published is None else _commands(report.published),
         catalogue_bytes=_bytes(report.ingested),
     )
@@ -182,6 +184,8 @@ class ItemTable:
     columns: list[str]
     rows: list[dict[str, Any]]
     numeric: frozenset[str]
+    wide: frozenset[str]
+    """Columns whose cells may be long: they wrap."""
 
 
 def _table(report: RunReport, file: str) -> pa.Table | None:
@@ -205,7 +209,8 @@ def _items(report: RunReport, schema: FeatureSchema | None, file: str, with_name
     if table is None or schema is None:
         return None
     columns = _shown(report, schema, with_names)
-    return ItemTable(columns, table.to_pylist(), frozenset(schema.numeric))
+    wide = frozenset((*schema.display, *schema.multi_label_names))
+    return ItemTable(columns, table.to_pylist(), frozenset(schema.numeric), wide)
 
 
 def _samples(report: RunReport, schema: FeatureSchema | None) -> ItemTable | None:
@@ -214,7 +219,9 @@ def _samples(report: RunReport, schema: FeatureSchema | None) -> ItemTable | Non
 
 def _path(report: RunReport, schema: FeatureSchema | None) -> ItemTable | None:
     found = _items(report, schema, INTERPOLATION, with_names=False)
-    return None if found is None else ItemTable([PATH, *found.columns], found.rows, found.numeric | {PATH})
+    if found is None:
+        return None
+    return ItemTable([PATH, *found.columns], found.rows, found.numeric | {PATH}, found.wide)
 
 
 @dataclass(frozen=True)
@@ -244,7 +251,7 @@ def _neighbours(report: RunReport, schema: FeatureSchema | None) -> NeighbourTab
             groups.append(Neighbourhood(row, []))
         else:
             groups[-1].neighbours.append(row)
-    return NeighbourTable(found.columns, found.rows, found.numeric, groups)
+    return NeighbourTable(found.columns, found.rows, found.numeric, found.wide, groups)
 
 
 def _commands(published: Published) -> dict[str, str]:
