@@ -23,6 +23,9 @@ from streamrec.models.settings import ItemVAEConfig
 IGNORE = -100
 """Target of a cell that the decoder has no class for: it does not count."""
 
+BLOCK_ROWS = 8_192
+"""Items whose covariance is summed at once: all of them in float64 would be three times the training set."""
+
 
 class Prepared(NamedTuple):
     """Items as the VAE reads them; made once, then sliced batch by batch."""
@@ -167,14 +170,18 @@ class ItemVAE(nn.Module):
         """Start the linear part of the posterior mean at the principal components of items (n,).
 
         All components are divided by one number, so that the mean has variance 1 per unit on average and
-        the components keep their proportions; the hidden layers' part starts at a tenth.
+        the components keep their proportions (ten times larger at most, where the items hardly vary); the
+        hidden layers' part starts at a tenth.
         """
-        features = self.features(prepared).double()
-        mean = features.mean(0)
-        covariance = (features - mean).T @ (features - mean) / len(features)
+        features = self.features(prepared)
+        mean = features.mean(0, dtype=torch.float64)
+        covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+        for block in features.split(BLOCK_ROWS):
+            centred = block - mean
+            covariance += centred.T @ centred / len(features)
         variances, components = torch.linalg.eigh(covariance)
         width = min(self.config.latent_dim, len(variances))
-        scale = variances[-width:].mean().clamp(min=1e-12).rsqrt()
+        scale = variances[-width:].mean().clamp(min=0.01).rsqrt()
         weight = components[:, -width:].T * scale
         self.linear.weight[:width] = (weight * self.feature_scale).float()
         self.linear.bias[:width] = -(weight @ mean).float()

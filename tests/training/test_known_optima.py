@@ -27,14 +27,18 @@ def test_a_constant_table_costs_only_its_gaussians_constant() -> None:
         torch.tensor([[0.7, -1.2]]).repeat(n, 1),
         torch.zeros(n, 2, dtype=torch.int64),
     )
-    history = fit(elbo(layout=layout, beta=1.0), same, same[:32], CONFIG, seed=0)
+    history = fit(elbo(layout=layout, neighbour_weight=0.0, beta=1.0), same, same[:32], CONFIG, seed=0)
     assert -history.best["valid_elbo"] == pytest.approx(math.log(2 * math.pi), abs=0.05)
 
 
 def test_a_learned_scale_finds_the_deviation_of_the_noise() -> None:
     noise = torch.randn(2_000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.2, 1.0, 3.0])
     objective = elbo(
-        layout=FeatureLayout(numeric=(("a", 2), ("b", 2), ("c", 2))), scale="column", beta=1.0, latent_dim=1
+        layout=FeatureLayout(numeric=(("a", 2), ("b", 2), ("c", 2))),
+        scale="column",
+        neighbour_weight=0.0,
+        beta=1.0,
+        latent_dim=1,
     )
     history = fit(objective, numbers_only(noise[:1800]), numbers_only(noise[1800:]), CONFIG, seed=0)
     # The bound cannot beat the entropy of independent Gaussians, and comes near it.
@@ -52,7 +56,9 @@ def test_fair_coins_cost_one_bit_each() -> None:
         torch.zeros(n, 0, dtype=torch.int64),
     )
     layout = FeatureLayout(multi_label=(("t", 4),))
-    history = fit(elbo(layout=layout, beta=1.0), coins[:800], coins[800:], CONFIG, seed=0)
+    history = fit(
+        elbo(layout=layout, neighbour_weight=0.0, beta=1.0), coins[:800], coins[800:], CONFIG, seed=0
+    )
     assert -history.best["valid_elbo"] == pytest.approx(4 * math.log(2), abs=0.1)
 
 
@@ -70,7 +76,7 @@ def test_a_linear_table_is_kept_as_well_as_by_pca() -> None:
     components = torch.linalg.svd(train, full_matrices=False)[2][:2]
     pca = kept(valid @ components.T @ components)
     layout = FeatureLayout(numeric=tuple((f"x{i}", 2) for i in range(8)))
-    objective = elbo(layout=layout, latent_dim=2, hidden=(64,), beta=0.01)
+    objective = elbo(layout=layout, latent_dim=2, hidden=(64,), neighbour_weight=0.0, beta=0.01)
     fit(objective, numbers_only(train), numbers_only(valid), CONFIG, seed=0)
     model = objective.module
     with torch.no_grad():

@@ -10,6 +10,7 @@ from small_items import elbo, items
 from torch import Tensor
 
 from streamrec.models.item_vae import Prepared, kl_to_standard_normal, sample_posterior
+from streamrec.models.neighbours import neighbour_cross_entropy
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -27,7 +28,7 @@ def parts(objective: Any, prepared: Prepared) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(("share", "beta"), [(0.0, 0.0), (0.25, 0.4), (0.5, 0.8), (1.0, 0.8)])
 def test_the_loss_is_distortion_plus_annealed_beta_times_rate(share: float, beta: float) -> None:
-    objective = elbo(beta=0.8, beta_warmup=0.5)
+    objective = elbo(neighbour_weight=0.0, beta=0.8, beta_warmup=0.5)
     objective.module.eval()
     prepared = objective.prepare(items(40))
     distortion, rate = parts(objective, prepared)
@@ -36,8 +37,21 @@ def test_the_loss_is_distortion_plus_annealed_beta_times_rate(share: float, beta
     torch.testing.assert_close(found, distortion.mean() + beta * rate.sum(1).mean())
 
 
+def test_the_neighbour_term_is_added_with_its_weight_and_trains_the_sharpness() -> None:
+    with_term, without = elbo(neighbour_weight=7.0), elbo(neighbour_weight=0.0)
+    prepared = with_term.prepare(items(40))
+    for objective in (with_term, without):
+        objective.module.eval()
+    model = with_term.module
+    term = neighbour_cross_entropy(model.encode(prepared)[0], model.features(prepared), model.log_sharpness)
+    found = with_term.loss(prepared, 0.5, generator())
+    torch.testing.assert_close(found, without.loss(prepared, 0.5, generator()) + 7 * term)
+    found.backward()
+    assert model.log_sharpness.grad.abs() > 0
+
+
 def test_validation_reports_the_bound_and_its_parts_with_beta_at_its_maximum() -> None:
-    objective = elbo(beta=0.8, beta_warmup=1.0)
+    objective = elbo(neighbour_weight=0.0, beta=0.8, beta_warmup=1.0)
     objective.module.eval()
     prepared = objective.prepare(items(40))
     distortion, rate = parts(objective, prepared)
@@ -53,11 +67,13 @@ def test_validation_reports_the_bound_and_its_parts_with_beta_at_its_maximum() -
 
 
 def test_free_bits_leave_units_below_the_threshold_alone() -> None:
-    objective = elbo(beta=1.0, beta_warmup=0.0, free_bits=0.5, latent_dim=2)
+    objective = elbo(neighbour_weight=0.0, beta=1.0, beta_warmup=0.0, free_bits=0.5, latent_dim=2)
     model = objective.module.eval()
     with torch.no_grad():
         # Unit 0 carries nothing, unit 1 carries 0.5 * 2^2 = 2 nats, whatever the item.
-        model.posterior.weight.zero_()
+        for layer in (model.posterior, model.linear):
+            layer.weight.zero_()
+            layer.bias.zero_()
         model.posterior.bias.copy_(torch.tensor([0.1, 2.0, 0.0, 0.0]))
     prepared = objective.prepare(items(40))
     rate_gradient = []
@@ -76,7 +92,7 @@ def test_free_bits_leave_units_below_the_threshold_alone() -> None:
 
 
 def test_denoising_blanks_inputs_and_asks_for_the_whole_item() -> None:
-    objective = elbo(denoise=0.3, beta=0.0)
+    objective = elbo(neighbour_weight=0.0, denoise=0.3, beta=0.0)
     model = objective.module.eval()
     prepared = objective.prepare(items(4_000))
     read: list[Tensor] = []
