@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from streamrec.catalog.codec import FeatureCodec
+from streamrec.catalog.split import split_items as split_rows
 from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig
-from streamrec.errors import ConfigError, TrainingError
+from streamrec.errors import ConfigError
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
 from streamrec.retrieval.encoder import ItemEncoder
@@ -34,17 +34,9 @@ def split_items(catalog: Catalog, config: RunConfig) -> ItemSplit:
     """At most `train.max_rows` items drawn by seed; `train.validation_share` of them, at least one, held out.
 
     Raises:
-        TrainingError: fewer than three items.
+        CatalogError: fewer than three items.
     """
-    rows = catalog.sample(config.train.max_rows, config.seed)
-    if rows.num_rows < 3:
-        raise TrainingError(f"{catalog.path}: found {rows.num_rows} items, expected at least 3 to train on")
-    order = np.random.default_rng([config.seed, 1]).permutation(rows.num_rows)
-    held_out = max(1, round(config.train.validation_share * rows.num_rows))
-    held_out = min(held_out, rows.num_rows - 2)
-    return ItemSplit(
-        train=rows.take(np.sort(order[held_out:])), held_out=rows.take(np.sort(order[:held_out]))
-    )
+    return ItemSplit(*split_rows(catalog, config.train.max_rows, config.train.validation_share, config.seed))
 
 
 def fit_item_encoder(
@@ -58,7 +50,8 @@ def fit_item_encoder(
     An interrupted training in the same folder goes on from its last checkpoint.
 
     Raises:
-        TrainingError: too few items, or the loss was not finite.
+        CatalogError: fewer than three items.
+        TrainingError: a loss was not finite, or the folder holds the checkpoint of another training.
         ConfigError: `model.condition` or `codec.columns` names no such column.
     """
     split = split_items(catalog, config)
