@@ -123,9 +123,19 @@ def test_missing_cells_do_not_count() -> None:
         numbers = prepared.inputs[:, :2]
         return {"numbers": torch.where(prepared.weights > 0, numbers, 1e3)}
 
-    quality = measured(table(300, layout), held_out, decoded, layout)
+    train = table(300, layout)
+    quality = measured(train, held_out, decoded, layout)
     assert quality.spaces["latent"].variance_kept == 1
     assert [column["explained"] for column in quality.columns if column["kind"] == "number"] == [1, 1]
+
+    means = np.array([train.numbers[train.categories[:, 0] == code].mean(0) for code in (2, 3)])
+    quality = measured(
+        train,
+        held_out,
+        lambda prepared: {"numbers": torch.from_numpy(means)[prepared.targets[:, 0]].float()},
+        layout,
+    )
+    assert quality.spaces["latent"].variance_kept == pytest.approx(0, abs=1e-5)
 
 
 def test_without_numbers_there_is_no_variance_to_keep() -> None:
