@@ -127,13 +127,9 @@ def _map(items: pa.Table, latents: Floats, codec: FeatureCodec, rng: np.random.G
     if schema.categorical:
         name, column = schema.categorical[0], items[schema.categorical[0]]
     elif codec.layout.label_width:
-        start = 0
-        labels = codec.encode(items).labels
-        for coder in codec.labels:
-            if len(coder.vocabulary):
-                name = f"{coder.name}: {coder.vocabulary[0]}"
-                column = pa.chunked_array([pa.array(labels[:, start] > 0.5)])
-                break
+        first = next(coder for coder in codec.labels if len(coder.vocabulary))
+        name = f"{first.name}: {first.vocabulary[0]}"
+        column = pa.chunked_array([pa.array(codec.encode(items).labels[:, 0] > 0.5)])
     else:
         name = schema.numeric[0]
         column = items[name].cast(pa.float64())

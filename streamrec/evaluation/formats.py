@@ -6,6 +6,8 @@ import math
 from datetime import date, datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+
 LONGEST_CELL = 80
 """Characters of a cell; longer text is cut."""
 ABSENT = "–"
@@ -40,11 +42,10 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds, or minutes and seconds from two minutes on."""
-    if value < 120:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes:,} min {rest:02d} s"
+    """Seconds; from ten minutes on minutes, from two hours on hours."""
+    if value < 600:
+        return f"{value:.{1 if value < 100 else 0}f} s"
+    return f"{value / 60:.1f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
 def size(value: float) -> str:
@@ -54,6 +55,11 @@ def size(value: float) -> str:
             return f"{value:,.0f} {unit}" if unit == "bytes" else f"{number(float(value))} {unit}"
         value /= 1000
     raise AssertionError
+
+
+def breakable(name: str) -> Markup:
+    """A column's name that a narrow heading may break after an underscore."""
+    return Markup(escape(name).replace("_", Markup("_<wbr>")))
 
 
 def cell(value: Any) -> str:

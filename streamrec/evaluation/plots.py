@@ -153,7 +153,7 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
     """
     figure = Figure((WIDTH, 5.0), layout="constrained")
     axes = figure.subplots()
-    size = float(np.clip(9000 / max(len(points), 1), 2, 16))
+    size = float(np.clip(15000 / max(len(points), 1), 4, 16))
     mark: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75, "rasterized": True}
     if pa.types.is_floating(colour.type):
         values = colour.to_numpy()
@@ -173,7 +173,13 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
             groups.append((others, f"{len(tally) - len(legend):,} others", OTHER))
         for rows, label, shade in groups:
             axes.scatter(points[rows, 0], points[rows, 1], color=shade, label=_short(label), **mark)
-        shown = axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=_short(name), markerscale=2.2)
+        shown = axes.legend(
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
+            title=_short(name),
+            alignment="left",
+            markerscale=6 / math.sqrt(size),
+        )
         for handle in shown.legend_handles:
             handle.set_alpha(1)  # type: ignore[union-attr]
     axes.set_xticks([])
@@ -188,28 +194,26 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
 def column_bars(columns: Sequence[Mapping[str, Any]]) -> Figure:
     """Bars of how much of each column the latent explains, best first; middle ones left out of many."""
     known = sorted((c for c in columns if c["explained"] is not None), key=lambda c: -c["explained"])
-    half = SHOWN_COLUMNS // 2
-    shown = known if len(known) <= SHOWN_COLUMNS else [*known[:half], *known[-half:]]
-    figure = Figure((WIDTH, 0.6 + 0.235 * max(len(shown), 2)), layout="constrained")
+    half, between = SHOWN_COLUMNS // 2, max(len(known) - SHOWN_COLUMNS, 0)
+    shown = [*known[:half], *known[-half:]] if between else known
+    places = [place + (between > 0 and place >= half) for place in range(len(shown))]
+    lines = max(len(shown) + (between > 0), 2)
+    figure = Figure((WIDTH, 0.6 + 0.235 * lines), layout="constrained")
     axes = figure.subplots()
-    kinds = {"number": FIRST, "category": SECOND, "labels": ACCENT}
-    for kind, colour in kinds.items():
-        places = [place for place, column in enumerate(shown) if column["kind"] == kind]
-        values = [max(shown[place]["explained"], 0.0) for place in places]
-        if places:
-            axes.barh(places, values, color=colour, label=kind, height=0.72)
-    for place, column in enumerate(shown):
-        value = column["explained"]
-        axes.text(max(value, 0) + 0.008, place, f"{value:.0%}", va="center", fontsize=8.5, color=SOFT)
-    if len(shown) < len(known):
-        axes.axhline(half - 0.5, color=SOFT, linewidth=1, linestyle=(0, (2, 2)))
-        note = f"{len(known) - len(shown):,} columns between"
-        axes.text(
-            1.07, half - 0.5, note, ha="right", va="center", fontsize=8.5, color=SOFT, backgroundcolor=PAGE
-        )
-    axes.set_yticks(range(len(shown)), [_short(column["column"]) for column in shown])
+    for kind, colour in {"number": FIRST, "category": SECOND, "labels": ACCENT}.items():
+        bars = [(p, max(c["explained"], 0)) for p, c in zip(places, shown, strict=True) if c["kind"] == kind]
+        if bars:
+            at, widths = zip(*bars, strict=True)
+            axes.barh(at, widths, height=0.72, color=colour, label=kind)
+    small: dict[str, Any] = {"va": "center", "fontsize": 8.5, "color": SOFT}
+    for place, column in zip(places, shown, strict=True):
+        axes.text(max(column["explained"], 0) + 0.008, place, f"{column['explained']:.0%}", **small)
+    if between:
+        noun = "column" if between == 1 else "columns"
+        axes.text(0.008, half, f"… {between:,} {noun} between", **small)
+    axes.set_yticks(places, [_short(column["column"]) for column in shown])
     axes.tick_params(axis="y", labelcolor=INK, length=0)
-    axes.set(xlim=(0, 1.08), ylim=(max(len(shown), 2) - 0.4, -0.6))
+    axes.set(xlim=(0, 1.08), ylim=(lines - 0.4, -0.6))
     axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
     axes.grid(axis="y", visible=False)
     if shown:

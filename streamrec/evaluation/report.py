@@ -101,6 +101,7 @@ def render(report: RunReport) -> str:
         "seconds": formats.seconds,
         "size": formats.size,
         "cell": formats.cell,
+        "breakable": formats.breakable,
     }
     template = (files("streamrec.evaluation") / "report.html").read_text(encoding="utf-8")
     schema = report.ingested.catalog.schema if report.ingested else report.config.features
@@ -209,7 +210,7 @@ def _items(report: RunReport, schema: FeatureSchema | None, file: str, with_name
     if table is None or schema is None:
         return None
     columns = _shown(report, schema, with_names)
-    wide = frozenset((*schema.display, *schema.multi_label_names))
+    wide = frozenset((schema.item_id, *schema.display, *schema.multi_label_names))
     return ItemTable(columns, table.to_pylist(), frozenset(schema.numeric), wide)
 
 

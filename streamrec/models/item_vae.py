@@ -265,7 +265,8 @@ class ItemVAE(nn.Module):
             codes = next(classes).argmax(1) + FIRST_CATEGORY_CODE - int(nullable)
             columns.append(codes.masked_fill(codes < FIRST_CATEGORY_CODE, MISSING_CODE))
         states = torch.zeros_like(decoded.numbers, dtype=torch.int64)
-        states[:, self._stateful] = decoded.states.argmax(2)
+        if self._stateful:
+            states[:, self._stateful] = decoded.states.argmax(2)
         return ItemBatch(
             categories=torch.stack(columns, 1) if columns else states.new_zeros(len(states), 0),
             labels=(decoded.labels > 0).to(decoded.numbers.dtype),
