@@ -6,7 +6,6 @@ deploy or schedule the flow neither torch nor MLflow is loaded.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from datetime import UTC, datetime
@@ -27,12 +26,15 @@ if TYPE_CHECKING:
     from streamrec.catalog.checks import ValidationResult
     from streamrec.catalog.ingest import Ingested
     from streamrec.catalog.table import Catalog
+    from streamrec.evaluation.latents import LatentQuality
     from streamrec.pyfunc.registry import RegisteredEncoder
     from streamrec.retrieval.bundle import Bundle
     from streamrec.tracking import TrackedRun, TrackingStore
     from streamrec.training.loop import History
 
 EXAMPLE_ROWS = 5
+REPORT = "report.html"
+SUMMARY = "summary.json"
 
 
 def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -68,15 +70,15 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             ingested = prepare_catalog(config, folder, progress)
         with stages("validate") as progress:
             record_inputs(config, run, ingested)
-            validation = validate_catalog(config, run, ingested.catalog, folder, published, progress)
+            validation = validate_catalog(config, run, ingested, folder, published, progress)
         with stages("train") as progress:
             history = train_encoder(config, ingested.catalog, folder, progress)
-        with stages("evaluate"):
-            metrics = evaluate_encoder(config, ingested.catalog, folder)
+        with stages("evaluate") as progress:
+            quality = evaluate_encoder(config, ingested.catalog, folder, history, progress)
         with stages("register"):
-            encoder = register_encoder(run, ingested.catalog, folder, history, metrics)
+            encoder = register_encoder(run, ingested.catalog, folder, history, quality)
         with stages("publish") as progress:
-            bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, metrics, progress)
+            bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, quality, progress)
         with stages("promote"):
             promote_encoder(store, encoder, bundle)
         summary = RunSummary(
@@ -89,14 +91,17 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             model=encoder.name,
             version=encoder.version,
             tracking_uri=store.uri,
-            metrics=metrics,
+            metrics=quality.metrics(),
             example=str(bundle.searcher.items.table[ingested.catalog.schema.item_id][0]),
             warnings=tuple(str(check) for check in validation.warnings),
             seconds=stages.seconds,
             total_seconds=time.perf_counter() - begun,
         )
-        report(run, summary)
-    return summary
+        with stages("report"):
+            report(config, run, ingested, validation, history, quality, bundle, summary)
+    return summary.model_copy(
+        update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
+    )
 
 
 @task(**IO_STEP)
@@ -125,15 +130,19 @@ def record_inputs(config: RunConfig, run: TrackedRun, ingested: Ingested) -> Non
 
 @task(**STEP)
 def validate_catalog(
-    config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, published: Path, progress: Progress
+    config: RunConfig, run: TrackedRun, ingested: Ingested, folder: Path, published: Path, progress: Progress
 ) -> ValidationResult:
     """Check the catalogue, against the last published one where that has the same schema."""
     from streamrec.catalog.validate import validate
+    from streamrec.evaluation.report import RunReport, write_report
     from streamrec.retrieval.reference import published_profile
 
+    catalog, place = ingested.catalog, folder / "validation"
     reference = published_profile(published, catalog.schema)
-    result = validate(catalog, config.validation, folder / "validation", reference, config.seed, progress)
-    run.log_files(folder / "validation", "validation")
+    result = validate(catalog, config.validation, place, reference, config.seed, progress)
+    run.log_files(place, "validation")
+    if not result.success:
+        write_report(folder / REPORT, RunReport(folder.name, config, ingested, result))
     result.raise_for_critical()
     return result
 
@@ -141,60 +150,30 @@ def validate_catalog(
 @task(**STEP)
 def train_encoder(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> History:
     """Fit the codec and the model; write them to `folder`/codec and `folder`/model."""
-    import torch
+    from streamrec.fit import fit_item_encoder
 
-    from streamrec.catalog.codec import FeatureCodec
-    from streamrec.catalog.split import split_items
-    from streamrec.models.batch import ItemBatch
-    from streamrec.models.item_vae import ItemVAE
-    from streamrec.retrieval.encoder import ItemEncoder
-    from streamrec.training.loop import fit
-    from streamrec.training.objective import ELBO
-
-    settings = config.train
-    train, held_out = split_items(catalog, settings.max_rows, settings.validation_share, config.seed)
-    codec = FeatureCodec.fit(train, catalog.schema, config.codec)
-    torch.manual_seed(config.seed)
-    model = ItemVAE(codec.layout, config.model)
-    history = fit(
-        ELBO(model),
-        ItemBatch.from_arrays(codec.encode(train)),
-        ItemBatch.from_arrays(codec.encode(held_out)),
-        settings,
-        config.seed,
-        callbacks=[lambda epoch: progress(int(epoch["epoch"]), settings.epochs)],
-        checkpoints=folder / "checkpoints",
+    epochs = config.train.epochs
+    _, history = fit_item_encoder(
+        catalog, config, folder, [lambda numbers: progress(int(numbers["epoch"]), epochs)]
     )
-    ItemEncoder(codec, model).save(folder)
     return history
 
 
 @task(**STEP)
-def evaluate_encoder(config: RunConfig, catalog: Catalog, folder: Path) -> dict[str, float]:
+def evaluate_encoder(
+    config: RunConfig, catalog: Catalog, folder: Path, history: History, progress: Progress
+) -> LatentQuality:
     """Measure the encoder on the held-out items; write what was found to `folder`/evaluation."""
-    from streamrec.catalog.split import split_items
-    from streamrec.evaluation.latents import evaluate_latents
+    from streamrec.evaluation.evaluate import evaluate_item_encoder
     from streamrec.retrieval.encoder import ItemEncoder
 
-    settings, encoder = config.train, ItemEncoder.load(folder)
-    train, held_out = split_items(catalog, settings.max_rows, settings.validation_share, config.seed)
-    quality = evaluate_latents(
-        encoder.model,
-        encoder.codec,
-        encoder.codec.encode(train),
-        encoder.codec.encode(held_out),
-        config.evaluate,
-        config.seed,
-    )
-    found = folder / "evaluation" / "latents.json"
-    found.parent.mkdir(exist_ok=True)
-    found.write_text(json.dumps(quality.to_dict(), indent=1) + "\n", encoding="utf-8")
-    return quality.metrics()
+    encoder, place = ItemEncoder.load(folder), folder / "evaluation"
+    return evaluate_item_encoder(catalog, encoder, history, config, place, progress)
 
 
 @task(**IO_STEP)
 def register_encoder(
-    run: TrackedRun, catalog: Catalog, folder: Path, history: History, metrics: dict[str, float]
+    run: TrackedRun, catalog: Catalog, folder: Path, history: History, quality: LatentQuality
 ) -> RegisteredEncoder:
     """Record the training and the evaluation, and register the encoder as the challenger."""
     import pyarrow as pa
@@ -202,7 +181,7 @@ def register_encoder(
     from streamrec.pyfunc.registry import register_item_encoder
 
     run.log_history(history.epochs, first_step=1)
-    run.log_metrics(metrics)
+    run.log_metrics(quality.metrics())
     run.log_files(folder / "evaluation", "evaluation")
     examples = next(catalog.batches(batch_rows=EXAMPLE_ROWS))
     return register_item_encoder(run, folder, pa.Table.from_batches([examples]))
@@ -215,7 +194,7 @@ def publish_bundle(
     folder: Path,
     published: Path,
     encoder: RegisteredEncoder,
-    metrics: dict[str, float],
+    quality: LatentQuality,
     progress: Progress,
 ) -> Bundle:
     """Encode every item, index the embeddings, verify the bundle and make it current."""
@@ -235,7 +214,7 @@ def publish_bundle(
         model=ModelSource(name=encoder.name, version=str(encoder.version), run_id=encoder.run_id),
         profile=profile,
         summary=config.model_dump(mode="json", exclude_none=True),
-        quality=metrics,
+        quality=quality.metrics(),
         progress=progress,
     )
 
@@ -249,9 +228,32 @@ def promote_encoder(store: TrackingStore, encoder: RegisteredEncoder, bundle: Bu
 
 
 @task(**IO_STEP)
-def report(run: TrackedRun, summary: RunSummary) -> None:
-    """Tell Prefect and MLflow what came out."""
-    seconds = {f"seconds/{stage}": value for stage, value in summary.seconds.items()}
-    run.log_metrics(seconds)
-    (summary.folder / "summary.json").write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+def report(
+    config: RunConfig,
+    run: TrackedRun,
+    ingested: Ingested,
+    validation: ValidationResult,
+    history: History,
+    quality: LatentQuality,
+    bundle: Bundle,
+    summary: RunSummary,
+) -> None:
+    """Write the run's page and summary; show them in MLflow and Prefect."""
+    from streamrec.evaluation.report import Durations, Published, RunReport, write_report
+
+    page = RunReport(
+        summary.run,
+        config,
+        ingested,
+        validation,
+        history,
+        quality,
+        summary.folder / "evaluation",
+        Published(bundle.path, bundle.manifest.model_dump(mode="json", by_alias=True), summary.example),
+        Durations(summary.seconds, summary.compute, summary.orchestration, summary.total_seconds),
+    )
+    write_report(summary.folder / REPORT, page)
+    (summary.folder / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    run.log_files(summary.folder / REPORT)
+    run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
     create_markdown_artifact(summary.to_markdown(), key="item-embeddings", description=summary.run)

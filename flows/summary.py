@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamrec.console import align
 
-COMPUTE = ("generate", "ingest", "train", "evaluate", "publish")
+COMPUTE = ("generate", "ingest", "train", "evaluate", "publish", "report")
 """Stages that do the work. What is left is the price of orchestration."""
 TRACKING = ("track", "register", "promote")
 """Stages that speak to MLflow."""
@@ -78,7 +78,7 @@ class RunSummary(BaseModel):
         return [
             (name.replace("_", " "), self.metrics[f"latent_{name}"], self.metrics[f"pca_{name}"])
             for name in names
-            if f"pca_{name}" in self.metrics
+            if f"pca_{name}" in self.metrics and not name.endswith("euclidean")
         ]
 
     def to_text(self) -> str:
@@ -93,7 +93,7 @@ class RunSummary(BaseModel):
             align(
                 [
                     ("bundle", str(self.bundle)),
-                    ("run", str(self.folder)),
+                    ("report", str(self.folder / "report.html")),
                     ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
                     ("refused", f"{self.refused:,} rows"),
                     ("seconds", f"{self.total_seconds:.1f}"),

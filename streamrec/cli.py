@@ -80,15 +80,20 @@ def run(
     """Make, validate, train, evaluate, register and publish item embeddings."""
     begun = time.perf_counter()
     run_config = _configure(config, settings, out)
+    from flows.runtime import start_prefect, wait_for_prefect
     from streamrec.console import StageDisplay
 
     with StageDisplay() as display:
         with display.stage("start"):
-            from flows.runtime import prepare_prefect
-
-            prepare_prefect(run_config.out, verbose)
+            start_prefect(run_config.out, verbose)
+            # Importing the tools takes as long as the server takes to start.
+            import streamrec.catalog.validate
+            import streamrec.retrieval.encoder
+            import streamrec.tracking  # noqa: F401
             from flows.item_embeddings import item_embeddings
             from flows.stages import listening
+
+            wait_for_prefect()
         with listening(display):
             summary = item_embeddings(run_config)
     print(summary.model_copy(update={"total_seconds": time.perf_counter() - begun}).to_text())
@@ -185,12 +190,16 @@ def info(out: Out = Path("data")) -> None:
 @app.command()
 def doctor(config: ConfigFile = None, settings: Settings = None, out: OutOverride = None) -> None:
     """Check the installation: packages, device, stores and folders."""
-    from flows.runtime import check_prefect
+    from flows.runtime import start_prefect, wait_for_prefect
     from streamrec.doctor import examine
+
+    def check_prefect() -> str:
+        start_prefect(run_config.out)
+        return wait_for_prefect()
 
     run_config = _configure(config, settings, out)
     healthy = True
-    for finding in examine(run_config, {"prefect": lambda: check_prefect(run_config.out)}):
+    for finding in examine(run_config, {"prefect": check_prefect}):
         print(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}", flush=True)
         healthy &= finding.ok
     raise typer.Exit(0 if healthy else 1)

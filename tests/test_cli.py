@@ -14,7 +14,18 @@ from streamrec.config import load_config
 from streamrec.retrieval.bundle import Bundle
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-STAGES = ["start", "track", "generate", "validate", "train", "evaluate", "register", "publish", "promote"]
+STAGES = [
+    "start",
+    "track",
+    "generate",
+    "validate",
+    "train",
+    "evaluate",
+    "register",
+    "publish",
+    "promote",
+    "report",
+]
 FinishedRun = tuple[Path, subprocess.CompletedProcess[str]]
 
 
