@@ -18,6 +18,7 @@ from streamrec.errors import ConfigError
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
 from streamrec.retrieval.encoder import ItemEncoder
+from streamrec.training.device import one_thread, resolve_device
 from streamrec.training.loop import Epoch, History, fit
 from streamrec.training.objective import ELBO
 
@@ -63,7 +64,8 @@ def fit_item_encoder(
         raise ConfigError(str(error)) from error
     checkpoints = folder / "checkpoint"
     train = ItemBatch.from_arrays(codec.encode(split.train))
-    model.initialise(model.prepare(train))
+    with one_thread(resolve_device("cpu")):
+        model.initialise(model.prepare(train))
     history = fit(
         ELBO(model),
         train,

@@ -25,7 +25,7 @@ from streamrec.training.checkpoint import (
     save_checkpoint,
     unflatten,
 )
-from streamrec.training.device import autocast, resolve_device
+from streamrec.training.device import autocast, one_thread, resolve_device
 from streamrec.training.objective import Objective
 from streamrec.training.schedules import warmup_cosine
 from streamrec.training.settings import TrainConfig
@@ -79,6 +79,20 @@ def fit(
         TrainingError: too few items, a loss that is not finite, or a checkpoint of another training.
     """
     device = resolve_device(config.device)
+    with one_thread(device):
+        return _fit(objective, train, valid, config, seed, callbacks, checkpoints, device)
+
+
+def _fit(
+    objective: Objective,
+    train: ItemBatch,
+    valid: ItemBatch,
+    config: TrainConfig,
+    seed: int,
+    callbacks: Sequence[Callable[[Epoch], None]],
+    checkpoints: Path | None,
+    device: torch.device,
+) -> History:
     batch_size = min(config.batch_size, len(train))
     if batch_size < 2 or not len(valid):
         raise TrainingError(
