@@ -2,11 +2,12 @@
 
     python benchmarks/train.py [--epochs 8] [--rounds 3] [--device auto]
 
-Both train the same model on the same items (the `independent` preset) with the same losses, in turn, so that a
-noisy machine slows both, and both on one thread of a CPU: the tutorial's loop on every core is no faster on a
-quiet machine and many times slower on a busy one. They are compared at the same batch size and number of epochs, and to the validation loss that the
-tutorial's loop reached, with batch size, learning rate and schedule free. The models are the reference one (one
-hidden layer of 128, the ELBO alone) and the default one (two hidden layers, the neighbour term).
+Both train the same model on the same items (the `independent` preset) with the same losses, in turn, so that
+a noisy machine slows both, and both on one thread of a CPU: the tutorial's loop on every core is no faster on
+a quiet machine and many times slower on a busy one. They are compared at the same batch size and number of
+epochs, and to the validation loss that the tutorial's loop reached, with learning rate and schedule free. The
+models are the reference one (one hidden layer of 128, the ELBO alone) and the default one (two hidden layers,
+the neighbour term).
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 @contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
-    """Run torch on one thread of a CPU: no slower for steps of a few milliseconds, and the same on any machine.
+    """Run torch on one thread of a CPU: no slower for such small steps, and the same on any machine.
 
     With one thread per core, each of a step's small operations waits for the slowest core: on a machine that
     is busy with something else, training was seen to take 35 times as long.
