@@ -52,7 +52,7 @@ def main() -> None:
 @app.command()
 def init(
     table: Annotated[str, typer.Argument(help="Item table: file, folder or URL.")],
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path(
         "streamrec.yaml"
     ),
 ) -> None:
@@ -61,13 +61,13 @@ def init(
 
     draft = draft_config(table)
     try:
-        with config.open("x", encoding="utf-8") as file:
+        with output.open("x", encoding="utf-8") as file:
             file.write(draft)
     except OSError as error:
         raise ConfigError(
-            f"{config}: cannot write the draft: {error.strerror}; name another with -c"
+            f"{output}: cannot write the draft: {error.strerror}; name another with -o"
         ) from error
-    print(f"Wrote {config}. Review the roles of the columns, then: streamrec run -c {config}")
+    print(f"Wrote {output}. Review the roles of the columns, then: streamrec run -c {output}")
 
 
 @app.command()
@@ -101,7 +101,9 @@ def run(
 
 @app.command()
 def generate(
-    path: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")] = Path(
+        "items.parquet"
+    ),
     preset: Annotated[str, typer.Option(help="independent or structured.")] = "independent",
     items: Annotated[int, typer.Option(help="Number of rows.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 42,
@@ -115,8 +117,8 @@ def generate(
     settings = {"preset": preset, "items": items, "seed": seed}
     config = parse_config({"generate": settings}, source="streamrec").generate or GenerateConfig()
     with StageDisplay() as display, display.stage("generate") as progress:
-        generator.generate(config, path, truth, progress)
-    print(f"Wrote {items:,} items to {path}. Next: streamrec init {path}")
+        generator.generate(config, output, truth, progress)
+    print(f"Wrote {items:,} items to {output}. Next: streamrec init {output}")
 
 
 @app.command()

@@ -167,7 +167,9 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConf
     return parse_config(data, overrides, source=str(path))
 
 
-def parse_config(data: dict[str, Any], overrides: list[str] | None = None, source: str = "config") -> RunConfig:
+def parse_config(
+    data: dict[str, Any], overrides: list[str] | None = None, source: str = "config"
+) -> RunConfig:
     """Check settings given as a dictionary; `source` is named in errors.
 
     Raises:
@@ -200,7 +202,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if child is None:
             child = data[name] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override}: '{'.'.join(names[: depth + 1])}' is not a group of settings")
+            raise ConfigError(
+                f"--set {override}: '{'.'.join(names[: depth + 1])}' is not a group of settings"
+            )
         data = child
     data[names[-1]] = value
 

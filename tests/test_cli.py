@@ -121,6 +121,7 @@ def test_doctor_names_what_is_broken_and_fails(command: Command, tmp_path: Path)
 def test_generate_then_init_then_validate(command: Command, tmp_path: Path) -> None:
     made = command(
         "generate",
+        "-o",
         "items.parquet",
         "--preset",
         "structured",
@@ -133,7 +134,7 @@ def test_generate_then_init_then_validate(command: Command, tmp_path: Path) -> N
     assert made.returncode == 0, made.stderr
     assert pq.read_metadata(tmp_path / "items.parquet").num_rows == 400
     assert pq.read_metadata(tmp_path / "truth.parquet").num_rows == 400
-    drafted = command("init", "items.parquet", "-c", "run.yaml", folder=tmp_path)
+    drafted = command("init", "items.parquet", "-o", "run.yaml", folder=tmp_path)
     assert drafted.returncode == 0, drafted.stderr
     config = load_config(tmp_path / "run.yaml")
     assert config.features is not None
@@ -147,9 +148,9 @@ def test_generate_then_init_then_validate(command: Command, tmp_path: Path) -> N
 
 
 def test_init_overwrites_nothing(command: Command, tmp_path: Path) -> None:
-    command("generate", "items.parquet", "--items", "50", folder=tmp_path)
+    command("generate", "-o", "items.parquet", "--items", "50", folder=tmp_path)
     (tmp_path / "run.yaml").write_text("mine")
-    done = command("init", "items.parquet", "-c", "run.yaml", folder=tmp_path)
+    done = command("init", "items.parquet", "-o", "run.yaml", folder=tmp_path)
     assert (done.returncode, (tmp_path / "run.yaml").read_text()) == (2, "mine")
 
 

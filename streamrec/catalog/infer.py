@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,6 +35,11 @@ SHOWN_SETTINGS = (
     "publish.keep",
 )
 """Settings that a draft shows, commented out, at their defaults."""
+
+DEFAULTS = RunConfig.model_fields["train"].get_default(call_default_factory=True)
+LEAST_STEPS = 1_000
+MOST_EPOCHS = 200
+"""A draft asks for at least so many training steps, in at most so many epochs."""
 
 ROUTINE = ("numbers", "text that repeats", "boolean", "unique, never missing")
 """Reasons that the facts already tell."""
@@ -126,7 +132,7 @@ def draft_config(
         *_features(inferred),
         "",
         "# Settings at their defaults; take off the # to change one.",
-        *_settings(),
+        *_settings({"train.epochs": _epochs(inferred.rows)}),
     ]
     return "\n".join(lines) + "\n"
 
@@ -157,18 +163,28 @@ def _features(inferred: InferredSchema) -> list[str]:
     return lines + [f"  #   {_one_line(column.name)}:{comment(column)[3:]}" for column in ignored]
 
 
-def _settings() -> list[str]:
+def _epochs(rows: int) -> int:
+    """Passes over a table of so many rows: the default, more where those would be under a thousand steps."""
+    steps = rows * (1 - DEFAULTS.validation_share) / DEFAULTS.batch_size
+    return max(DEFAULTS.epochs, min(MOST_EPOCHS, math.ceil(LEAST_STEPS / max(steps, 1))))
+
+
+def _settings(chosen: dict[str, Any]) -> list[str]:
+    """A line per shown setting; one whose chosen value is not the default is not commented out."""
     lines: list[str] = []
     for setting in SHOWN_SETTINGS:
         group, _, name = setting.rpartition(".")
-        value = RunConfig.model_fields[group or name].get_default(call_default_factory=True)
+        default = RunConfig.model_fields[group or name].get_default(call_default_factory=True)
         if group:
-            value = getattr(value, name)
-            if f"# {group}:" not in lines:
-                lines.append(f"# {group}:")
+            default = getattr(default, name)
+        value = chosen.get(setting, default)
+        own = value != default
+        if group and f"# {group}:" not in lines and f"{group}:" not in lines:
+            lines.append(f"{group}:" if own else f"# {group}:")
         value = list(value) if isinstance(value, tuple) else value
         shown = _scalar(value if isinstance(value, int | float | list | None) else str(value))
-        lines.append(f"# {'  ' if group else ''}{name}: {shown}")
+        line = f"{'  ' if group else ''}{name}: {shown}"
+        lines.append(f"{line}  # a small table: more passes than {default}" if own else f"# {line}")
     return lines
 
 

@@ -216,12 +216,20 @@ def test_draft_shows_settings_at_their_defaults(tmp_path: Path) -> None:
     draft = draft_config(str(tmp_path / "t.dat"), "parquet")
     plain = RunConfig.model_validate(yaml.safe_load(draft))
     head, tail = draft.split("# Settings")
-    shown = tail.split("\n", 1)[1].replace("# ", "")
+    shown = tail.split("\n", 1)[1].replace("# ", "").replace("  a small table", "  # a small table")
     loud = parse_config({**yaml.safe_load(head), **yaml.safe_load(shown)})
     assert loud == plain
     assert plain.ingest is not None
     assert plain.ingest.format == "parquet"
     assert all(setting.rpartition(".")[2] + ":" in shown for setting in SHOWN_SETTINGS)
+
+
+def test_a_small_table_is_trained_for_more_epochs(tmp_path: Path) -> None:
+    drafted = {}
+    for rows in (1_682, 9_874, 100_000):
+        pq.write_table(pa.table({"id": range(rows), "x": np.arange(rows) / 7}), tmp_path / "t.parquet")
+        drafted[rows] = yaml.safe_load(draft_config(str(tmp_path / "t.parquet"))).get("train", {})
+    assert drafted == {1_682: {"epochs": 170}, 9_874: {}, 100_000: {}}
 
 
 @pytest.mark.parametrize("preset", ["independent", "structured"])
