@@ -86,16 +86,17 @@ class RunSummary(BaseModel):
         quality = [(name, f"{ours:.3f}", f"{pca:.3f}") for name, ours, pca in self.compared_with_pca()]
         out = self.folder.parents[1]
         option = "" if out == Path("data").resolve() else f" --out {shlex.quote(str(out))}"
+        refused = f"{self.refused:,} rows, kept in {self.folder / 'quarantine.parquet'}"
         blocks = [
             f"Published {self.items:,} items as embeddings of {self.dimension} numbers.",
-            align([("quality", "these", "PCA"), *quality]),
+            align([("quality, at best 1", "these", "PCA"), *quality]),
             *(f"warning: {warning}" for warning in self.warnings),
             align(
                 [
                     ("bundle", str(self.bundle)),
                     ("report", str(self.folder / "report.html")),
                     ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
-                    ("refused", f"{self.refused:,} rows"),
+                    *([("refused", refused)] if self.refused else []),
                     ("seconds", f"{self.total_seconds:.1f}"),
                     ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
                     ("  orchestration", f"{self.orchestration_seconds:.1f}: {_in_words(self.orchestration)}"),

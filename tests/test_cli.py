@@ -166,11 +166,11 @@ def test_init_overwrites_nothing(command: Command, tmp_path: Path) -> None:
         ("run -c table.yaml", 2, "error: ingest: nowhere.csv: no such file or folder"),
         ("run -c column.yaml", 2, "error: ingest: items.csv: no column 'price'"),
         (
-            "generate out.parquet --items 0",
+            "generate -o out.parquet --items 0",
             2,
             "error: streamrec: generate.items: input should be greater than",
         ),
-        ("generate out.parquet --preset odd", 2, "error: streamrec: generate.preset: input should be"),
+        ("generate -o out.parquet --preset odd", 2, "error: streamrec: generate.preset: input should be"),
         ("init nowhere.csv", 1, "error: nowhere.csv: no such file or folder"),
         ("search --item a", 1, "error: data/published: no such folder; publish a bundle first"),
         ("search --item a --where channel", 2, "error: --where channel: expected column=value"),

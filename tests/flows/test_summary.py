@@ -42,7 +42,11 @@ def test_only_what_was_measured_on_both_is_compared_with_pca() -> None:
 def test_last_screen_tells_quality_warnings_and_a_command_that_can_be_pasted() -> None:
     text = SUMMARY.to_text()
     assert "Published 1,234 items" in text
-    assert "neighbour recall  0.750  0.500" in text
+    assert "neighbour recall    0.750  0.500" in text
+    assert (
+        "refused          5 rows, kept in /somewhere/out/runs/20260101T000000Z-abcd/quarantine.parquet"
+        in text
+    )
     assert "warning: column 'a': drift" in text
     assert "streamrec search --item 'it'\"'\"'s 7' --out /somewhere/out" in text
 
