@@ -85,7 +85,7 @@ class CodecConfig(_Stage):
 class EvaluateConfig(_Stage):
     """What is measured of the trained encoder."""
 
-    queries: int = Field(2_000, ge=10)
+    queries: int = Field(1_000, ge=10)
     """Held-out items whose neighbours are compared with the feature space's."""
     reference_rows: int = Field(20_000, ge=100)
     """Items searched for neighbours during the evaluation (a seeded sample of the table)."""

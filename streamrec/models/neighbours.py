@@ -27,16 +27,17 @@ def neighbour_cross_entropy(latents: Tensor, features: Tensor, log_sharpness: Te
         features: (n, D); taken as given.
         log_sharpness: (), learned.
     """
-    itself = torch.eye(len(latents), dtype=torch.bool, device=latents.device)
     with torch.no_grad():
-        distances = _squared_distances(features).masked_fill(itself, REMOTE)
+        distances = _squared_distances(features).fill_diagonal_(REMOTE)
         bandwidth = distances.topk(min(2, len(features) - 1), largest=False).values[:, -1:] + SOFTENING
         target = torch.softmax(distances * (-SHARPNESS / bandwidth), 1)
     directions = normalize(latents, dim=1)
-    similarity = (directions @ directions.T) * (2 * log_sharpness.exp())
-    return -(target * torch.log_softmax(similarity.masked_fill(itself, -REMOTE), 1)).sum(1).mean()
+    itself = torch.zeros_like(distances).fill_diagonal_(-REMOTE)
+    # The squared distance of unit vectors is 2 minus twice their product, and the softmax drops the 2.
+    similarity = torch.addmm(itself, directions * (2 * log_sharpness.exp()), directions.T)
+    return -(target * torch.log_softmax(similarity, 1)).sum() / len(latents)
 
 
 def _squared_distances(vectors: Tensor) -> Tensor:
     norms = (vectors**2).sum(1)
-    return torch.addmm(norms[:, None] + norms, vectors, vectors.T, alpha=-2).clamp(min=0)
+    return torch.addmm(norms[:, None] + norms, vectors, vectors.T, alpha=-2).clamp_(min=0)
