@@ -189,8 +189,9 @@ class ItemVAE(nn.Module):
 
     def encode(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (n, latent_dim); the mean has a linear path beside."""
-        mean, log_variance = self.posterior(self.encoder(prepared.inputs)).chunk(2, 1)
-        return mean + self.linear(prepared.inputs), log_variance
+        project = nn.Module.__call__ if self.training else _project_evenly
+        mean, log_variance = project(self.posterior, self.encoder(prepared.inputs)).chunk(2, 1)
+        return mean + project(self.linear, prepared.inputs), log_variance
 
     def decode(self, latents: Tensor, prepared: Prepared | None = None) -> Decoded:
         """Parameters of p(x | z) for latents (n, latent_dim).
@@ -294,6 +295,16 @@ def sample_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Genera
     """A draw from N(mean, exp(log_variance)) that gradients pass through (reparameterisation)."""
     noise = torch.empty_like(mean).normal_(generator=generator)
     return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+
+
+def _project_evenly(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    """`layer(inputs)` with the output width filled up to a multiple of 16.
+
+    A narrower product rounds a row differently by its place in the batch; an embedding must not.
+    """
+    width = layer.out_features
+    fill = -width % 16
+    return F.linear(inputs, F.pad(layer.weight, (0, 0, 0, fill)), F.pad(layer.bias, (0, fill)))[:, :width]
 
 
 def _mlp(widths: list[int]) -> nn.Sequential:
