@@ -39,7 +39,10 @@ MODELS = {
     "reference": ItemVAEConfig(hidden=(128,), neighbour_weight=0),
     "default": ItemVAEConfig(),
 }
-FREE_EPOCHS = {"reference": 4, "default": 5}
+FREE = {
+    "reference": {"epochs": 5, "learning_rate": 2e-2, "warmup": 0.15},
+    "default": {"epochs": 11, "learning_rate": 5e-3, "warmup": 0.15},
+}
 
 
 def load() -> tuple[FeatureLayout, ItemBatch, ItemBatch]:
@@ -95,13 +98,7 @@ def main() -> None:
     print(f"{len(train):,} items, {options.epochs} epochs of batches of {BATCH}, {device}")
     same = TrainConfig(epochs=options.epochs, batch_size=BATCH, patience=None, device=options.device)
     for name, config in MODELS.items():
-        free = TrainConfig(
-            epochs=FREE_EPOCHS[name],
-            batch_size=BATCH,
-            learning_rate=1e-2,
-            patience=None,
-            device=options.device,
-        )
+        free = TrainConfig(batch_size=BATCH, patience=None, device=options.device, **FREE[name])
         rounds = []
         for _ in range(options.rounds):
             tutorial, target = train_like_a_tutorial(
