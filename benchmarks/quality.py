@@ -17,9 +17,10 @@ import yaml
 
 from streamrec.catalog.infer import draft_config
 from streamrec.catalog.make import make_catalog
+from streamrec.catalog.split import split_items
 from streamrec.config import RunConfig, parse_config
 from streamrec.evaluation.latents import evaluate_latents
-from streamrec.fit import fit_item_encoder, split_items
+from streamrec.fit import fit_item_encoder
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 TABLES = (SHARED / "news" / "news.parquet", SHARED / "ml-100k" / "ml-100k.item")

@@ -1,17 +1,16 @@
-"""From a catalogue to a fitted `ItemEncoder`: split, codec, training."""
+"""From a catalogue to a fitted `ItemEncoder`: codec and training."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
 import torch
 
 from streamrec.catalog.codec import FeatureCodec
-from streamrec.catalog.split import split_items as split_rows
+from streamrec.catalog.split import split_items
 from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig
 from streamrec.errors import ConfigError
@@ -21,23 +20,6 @@ from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.training.device import one_thread, resolve_device
 from streamrec.training.loop import Epoch, History, fit
 from streamrec.training.objective import ELBO
-
-
-@dataclass(frozen=True)
-class ItemSplit:
-    """Rows to learn from and rows held out; the same for the same catalogue, seed and settings."""
-
-    train: pa.Table
-    held_out: pa.Table
-
-
-def split_items(catalog: Catalog, config: RunConfig) -> ItemSplit:
-    """At most `train.max_rows` items drawn by seed; `train.validation_share` of them, at least one, held out.
-
-    Raises:
-        CatalogError: fewer than three items.
-    """
-    return ItemSplit(*split_rows(catalog, config.train.max_rows, config.train.validation_share, config.seed))
 
 
 def fit_item_encoder(

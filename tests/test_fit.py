@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from streamrec.catalog.split import split_items as split_rows
+from streamrec.catalog.split import split_items
 from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig, parse_config
 from streamrec.errors import CatalogError, ConfigError
-from streamrec.fit import fit_item_encoder, load_history, split_items
+from streamrec.fit import fit_item_encoder, load_history
 from streamrec.layout import UNSEEN_CODE
 from streamrec.models.batch import ItemBatch
 from streamrec.retrieval.encoder import ItemEncoder
@@ -75,9 +75,7 @@ def test_the_seed_decides_which_items_are_held_out(tmp_path: Path) -> None:
 
 def test_at_most_max_rows_items_are_split_and_train_and_evaluation_split_alike(tmp_path: Path) -> None:
     items, settings = catalogue(tmp_path, 100), config(max_rows=30)
-    split = split_items(items, settings)
-    train, held_out = split_rows(items, 30, settings.train.validation_share, settings.seed)
-    assert (ids(train), ids(held_out)) == (ids(split.train), ids(split.held_out))
+    train, held_out = split_items(items, settings)
     assert len({*ids(train), *ids(held_out)}) == 30
 
 

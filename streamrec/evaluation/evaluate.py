@@ -67,7 +67,7 @@ def evaluate_item_encoder(
     step = progress or (lambda done, total: None)
     folder.mkdir(parents=True, exist_ok=True)
     codec, model, seed = encoder.codec, encoder.model, config.seed
-    train, held_out = split_items(catalog, config.train.max_rows, config.train.validation_share, seed)
+    train, held_out = split_items(catalog, config)
     encoded, encoded_held_out = codec.encode(train), codec.encode(held_out)
     step(0, 3)
     quality = evaluate_latents(model, codec, encoded, encoded_held_out, config.evaluate, seed)

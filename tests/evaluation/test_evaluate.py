@@ -61,7 +61,7 @@ def test_everything_promised_is_written(example: tuple[Catalog, Encoder, Path, L
 
 def test_examples_are_of_held_out_items(example: tuple[Catalog, Encoder, Path, LatentQuality]) -> None:
     catalog, _, folder, _ = example
-    train, held_out = split_items(catalog, 200_000, 0.2, 42)
+    train, held_out = split_items(catalog, config_of())
     held_out_ids = set(held_out["id"].to_pylist())
     neighbours = pq.read_table(folder / NEIGHBOURS)
     asked = neighbours.filter(pc.equal(neighbours[RANK], 0))
