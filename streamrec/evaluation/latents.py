@@ -24,7 +24,8 @@ from streamrec.evaluation.neighbours import (
 )
 from streamrec.layout import MISSING_STATE, ONE_HOT_SCALE, UNSEEN_CODE, FeatureLayout
 from streamrec.models.batch import ItemBatch
-from streamrec.models.item_vae import ItemVAE, kl_to_standard_normal
+from streamrec.models.gaussian import kl_to_standard_normal
+from streamrec.models.item_vae import ItemVAE
 
 ACTIVE_VARIANCE = 0.01
 """A unit is active when its posterior mean varies more than this over the items (Burda et al. 2016)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from streamrec.layout import (
     FeatureLayout,
 )
 from streamrec.models.batch import ItemBatch
+from streamrec.models.layers import hidden_layers, project_evenly
 from streamrec.models.settings import ItemVAEConfig
 
 IGNORE = -100
@@ -97,7 +97,7 @@ class ItemVAE(nn.Module):
         self.register_buffer("state_mask", mask, persistent=False)
 
         numbers, labels = len(layout.numeric), layout.label_width
-        condition_width = self._class_counts[self._condition] if self._condition is not None else 0
+        condition = self._condition_inputs()
         self.input_width = numbers + labels + sum(self._class_counts) + int(mask[:, 1:].sum())
         self._decoded_sizes = [numbers, labels, *self._decoded_classes(), mask.numel()]
         if not sum(self._decoded_sizes):
@@ -108,9 +108,11 @@ class ItemVAE(nn.Module):
         self.register_buffer("feature_scale", self._feature_scale(), persistent=False)
         widths = list(config.hidden)
         self.linear = nn.Linear(self.input_width, config.latent_dim)
-        self.encoder = _mlp([self.input_width, *widths])
+        self.encoder = hidden_layers([self.input_width, *widths])
         self.posterior = nn.Linear(widths[-1], 2 * config.latent_dim)
-        self.decoder = _mlp([config.latent_dim + condition_width, *reversed(widths)])
+        self.decoder = hidden_layers(
+            [config.latent_dim + condition.stop - condition.start, *reversed(widths)]
+        )
         self.heads = nn.Linear(widths[0], sum(self._decoded_sizes))
         scales = {"fixed": 0, "shared": 1, "column": numbers}[config.scale]
         self.log_scale = nn.Parameter(torch.zeros(scales)) if scales else None
@@ -126,10 +128,16 @@ class ItemVAE(nn.Module):
         categories = numbers + self.layout.label_width + sum(self._class_counts)
         scale[:numbers] = 1
         scale[numbers:categories] = ONE_HOT_SCALE
-        if self._condition is not None:
-            start = numbers + self.layout.label_width + sum(self._class_counts[: self._condition])
-            scale[start : start + self._class_counts[self._condition]] = 0
+        scale[self._condition_inputs()] = 0
         return scale
+
+    def _condition_inputs(self) -> slice:
+        """Where the inputs hold the one-hot condition; nowhere without one."""
+        if self._condition is None:
+            return slice(0, 0)
+        before = sum(self._class_counts[: self._condition])
+        start = len(self.layout.numeric) + self.layout.label_width + before
+        return slice(start, start + self._class_counts[self._condition])
 
     def _decoded_classes(self) -> list[int]:
         return [n for i, n in enumerate(self._class_counts) if i != self._condition]
@@ -189,7 +197,7 @@ class ItemVAE(nn.Module):
 
     def encode(self, prepared: Prepared) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (n, latent_dim); the mean has a linear path beside."""
-        project = nn.Module.__call__ if self.training else _project_evenly
+        project = nn.Module.__call__ if self.training else project_evenly
         mean, log_variance = project(self.posterior, self.encoder(prepared.inputs)).chunk(2, 1)
         return mean + project(self.linear, prepared.inputs), log_variance
 
@@ -201,12 +209,7 @@ class ItemVAE(nn.Module):
         if self._condition is not None:
             if prepared is None:
                 raise ValueError("a conditional model decodes only with the items that give the condition")
-            start = (
-                len(self.layout.numeric)
-                + self.layout.label_width
-                + sum(self._class_counts[: self._condition])
-            )
-            condition = prepared.inputs[:, start : start + self._class_counts[self._condition]]
+            condition = prepared.inputs[:, self._condition_inputs()]
             latents = torch.cat([latents, condition], 1)
         numbers, labels, *classes = self.heads(self.decoder(latents)).split(self._decoded_sizes, 1)
         states = (
@@ -284,31 +287,3 @@ class ItemVAE(nn.Module):
             return self.encode(self.prepare(batch))[0]
         finally:
             self.train(training)
-
-
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, 1)) in nats per unit, shape of `mean`."""
-    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance)
-
-
-def sample_posterior(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A draw from N(mean, exp(log_variance)) that gradients pass through (reparameterisation)."""
-    noise = torch.empty_like(mean).normal_(generator=generator)
-    return torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
-
-
-def _project_evenly(layer: nn.Linear, inputs: Tensor) -> Tensor:
-    """`layer(inputs)` with the output width filled up to a multiple of 16.
-
-    A narrower product rounds a row differently by its place in the batch; an embedding must not.
-    """
-    width = layer.out_features
-    fill = -width % 16
-    return F.linear(inputs, F.pad(layer.weight, (0, 0, 0, fill)), F.pad(layer.bias, (0, fill)))[:, :width]
-
-
-def _mlp(widths: list[int]) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for width, following in itertools.pairwise(widths):
-        layers += [nn.Linear(width, following), nn.BatchNorm1d(following), nn.ReLU()]
-    return nn.Sequential(*layers)

@@ -27,6 +27,12 @@ def neighbour_cross_entropy(latents: Tensor, features: Tensor, log_sharpness: Te
         features: (n, D); taken as given.
         log_sharpness: (), learned.
     """
+    # In bfloat16 the nearest items would no longer be told apart.
+    with torch.autocast(latents.device.type, enabled=False):
+        return _cross_entropy(latents.float(), features.float(), log_sharpness)
+
+
+def _cross_entropy(latents: Tensor, features: Tensor, log_sharpness: Tensor) -> Tensor:
     with torch.no_grad():
         distances = _squared_distances(features).fill_diagonal_(REMOTE)
         bandwidth = distances.topk(min(2, len(features) - 1), largest=False).values[:, -1:] + SOFTENING

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from streamrec.models.batch import ItemBatch
-from streamrec.models.item_vae import ItemVAE, Prepared, kl_to_standard_normal, sample_posterior
+from streamrec.models.gaussian import kl_to_standard_normal, sample_posterior
+from streamrec.models.item_vae import ItemVAE, Prepared
 from streamrec.models.neighbours import neighbour_cross_entropy
 from streamrec.training.schedules import cyclical_beta, linear_beta
 

@@ -14,7 +14,8 @@ from torch.distributions import Bernoulli, Categorical, Normal, kl_divergence
 
 from streamrec.layout import MISSING_CODE, MISSING_STATE, UNSEEN_CODE, FeatureLayout
 from streamrec.models.batch import ItemBatch
-from streamrec.models.item_vae import Decoded, ItemVAE, kl_to_standard_normal, sample_posterior
+from streamrec.models.gaussian import kl_to_standard_normal, sample_posterior
+from streamrec.models.item_vae import Decoded, ItemVAE
 from streamrec.models.settings import ItemVAEConfig
 
 LAYOUT = FeatureLayout(

@@ -90,3 +90,13 @@ def test_starting_from_equal_items_leaves_embeddings_of_ordinary_size() -> None:
     other = numbers_only(torch.full((50, 4), 0.4))[1]
     assert model.embed(items).abs().max() < 10
     assert model.embed(other).abs().max() < 10
+
+
+def test_autocast_does_not_change_it() -> None:
+    generator = torch.Generator().manual_seed(5)
+    latents = torch.randn(20, 4, generator=generator)
+    features = torch.randn(20, 6, generator=generator)
+    exact = neighbour_cross_entropy(latents, features, torch.tensor(2.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = neighbour_cross_entropy(latents, features, torch.tensor(2.0))
+    torch.testing.assert_close(cast, exact, rtol=0, atol=0)

@@ -9,7 +9,8 @@ import torch
 from small_items import elbo, items
 from torch import Tensor
 
-from streamrec.models.item_vae import Prepared, kl_to_standard_normal, sample_posterior
+from streamrec.models.gaussian import kl_to_standard_normal, sample_posterior
+from streamrec.models.item_vae import Prepared
 from streamrec.models.neighbours import neighbour_cross_entropy
 
 
