@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -61,6 +62,7 @@ def write_model(path: Path, encoder_folder: Path, rows: pa.Table, record: Model)
     )
     if not np.array_equal(mlflow.pyfunc.load_model(str(path)).predict(frame), expected):
         raise TrackingError(f"{encoder_folder}: the MLflow model gives other embeddings than the encoder")
+    shutil.rmtree(path / "__pycache__", ignore_errors=True)  # left by loading the code
     return facts
 
 
