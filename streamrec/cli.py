@@ -59,7 +59,10 @@ def init(
     """Draft a configuration from an item table, to be reviewed."""
     from streamrec.catalog.infer import draft_config
 
-    draft = draft_config(table)
+    try:
+        draft = draft_config(table)
+    except CatalogError as error:
+        raise ConfigError(str(error)) from error
     try:
         with output.open("x", encoding="utf-8") as file:
             file.write(draft)

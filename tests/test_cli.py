@@ -171,7 +171,7 @@ def test_init_overwrites_nothing(command: Command, tmp_path: Path) -> None:
             "error: streamrec: generate.items: input should be greater than",
         ),
         ("generate -o out.parquet --preset odd", 2, "error: streamrec: generate.preset: input should be"),
-        ("init nowhere.csv", 1, "error: nowhere.csv: no such file or folder"),
+        ("init nowhere.csv", 2, "error: nowhere.csv: no such file or folder"),
         ("search --item a", 1, "error: data/published: no such folder; publish a bundle first"),
         ("search --item a --where channel", 2, "error: --where channel: expected column=value"),
         ("info --out elsewhere", 1, "error: elsewhere/published: no such folder; publish a bundle first"),
