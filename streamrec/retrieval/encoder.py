@@ -19,6 +19,7 @@ from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
 from streamrec.models.store import load_model, save_model
 from streamrec.schema import FeatureSchema
+from streamrec.training.device import one_thread
 
 BLOCK_ROWS = 512
 """Rows per forward pass, the last block filled up: matrix products of another height differ in the last
@@ -97,7 +98,7 @@ class ItemEncoder:
         full = ItemBatch(
             _fill(block.categories), _fill(block.labels), _fill(block.numbers), _fill(block.states)
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread(device):
             mean, log_variance = self.model.encode(self.model.prepare(full.to(device)))
         return mean[:rows].cpu().numpy(), log_variance[:rows].cpu().numpy()
 
