@@ -20,7 +20,7 @@ from streamrec.config import RunConfig
 from streamrec.evaluation import plots
 from streamrec.evaluation.explore import FIRST, LAST, PATH, interpolation, neighbour_examples, prior_samples
 from streamrec.evaluation.latents import ACTIVE_VARIANCE, LatentQuality, evaluate_latents
-from streamrec.evaluation.neighbours import Floats, Positions, pca, unit_rows
+from streamrec.evaluation.neighbours import Floats, Positions, draw_positions, pca, unit_rows
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
 from streamrec.training.loop import History
@@ -75,8 +75,8 @@ def evaluate_item_encoder(
     step(1, 3)
 
     rng = np.random.default_rng([seed, 4])
-    held_out = held_out.take(_draw(rng, len(held_out), config.evaluate.reference_rows))
-    train = train.take(_draw(rng, len(train), config.evaluate.reference_rows - len(held_out)))
+    held_out = held_out.take(draw_positions(rng, len(held_out), config.evaluate.reference_rows))
+    train = train.take(draw_positions(rng, len(train), config.evaluate.reference_rows - len(held_out)))
     items = pa.concat_tables([held_out, train]).combine_chunks()
     rows = codec.encode(items)
     latents = model.embed(ItemBatch.from_arrays(rows)).numpy()
@@ -107,10 +107,6 @@ def evaluate_item_encoder(
     return quality
 
 
-def _draw(rng: np.random.Generator, total: int, wanted: int) -> Positions:
-    return np.sort(rng.permutation(total)[: max(wanted, 0)])
-
-
 def _far_apart(latents: Floats, first: int) -> Positions:
     """An item and the one whose direction is farthest from its own."""
     units = unit_rows(latents)
@@ -119,7 +115,7 @@ def _far_apart(latents: Floats, first: int) -> Positions:
 
 def _map(items: pa.Table, latents: Floats, codec: FeatureCodec, rng: np.random.Generator) -> Figure:
     """The latents' principal plane, coloured by the first category, else a common label, else a number."""
-    chosen = _draw(rng, len(items), MAP_POINTS)
+    chosen = draw_positions(rng, len(items), MAP_POINTS)
     _, _, points = pca(latents, 2)
     points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
     shares = points.var(0) / max(float(latents.var(0).sum()), 1e-12)

@@ -15,6 +15,7 @@ from streamrec.config import EvaluateConfig
 from streamrec.evaluation.neighbours import (
     Floats,
     Positions,
+    draw_positions,
     label_overlap,
     nearest,
     neighbour_recall,
@@ -109,10 +110,10 @@ def evaluate_latents(
     are drawn by seed. PCA is fitted on the training items' feature space and reconstructs from it linearly.
     """
     rng = np.random.default_rng([seed, 2])
-    held_out = held_out[_draw(rng, len(held_out), config.reference_rows)]
-    others = train[_draw(rng, len(train), config.reference_rows - len(held_out))]
+    held_out = held_out[draw_positions(rng, len(held_out), config.reference_rows)]
+    others = train[draw_positions(rng, len(train), config.reference_rows - len(held_out))]
     rows = _concatenate(held_out, others)
-    queries = _draw(rng, len(held_out), config.queries)
+    queries = draw_positions(rng, len(held_out), config.queries)
     k = min(config.k, len(rows) - 1)
     layout = codec.layout
 
@@ -260,12 +261,6 @@ def _columns(
 def _column(name: str, kind: str, error: float, marginal: float, **more: float | None) -> dict[str, Any]:
     explained = 1 - float(error) / float(marginal) if marginal > 1e-9 else None
     return {"column": name, "kind": kind, "explained": explained, **more}
-
-
-def _draw(rng: np.random.Generator, total: int, wanted: int) -> Positions:
-    if total <= wanted:
-        return np.arange(total)
-    return np.sort(rng.choice(total, size=max(wanted, 0), replace=False))
 
 
 def _concatenate(first: EncodedRows, second: EncodedRows) -> EncodedRows:

@@ -85,3 +85,10 @@ def pca(vectors: Floats, dimension: int) -> tuple[Floats, Floats, Floats]:
     _, vectors_by_value = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     components = vectors_by_value[:, ::-1].T[:dimension].astype(np.float32)
     return mean, components, centred @ components.T
+
+
+def draw_positions(rng: np.random.Generator, total: int, wanted: int) -> Positions:
+    """At most `wanted` of the positions below `total`, drawn without replacement, ascending."""
+    if total <= wanted:
+        return np.arange(total)
+    return np.sort(rng.choice(total, size=max(wanted, 0), replace=False))

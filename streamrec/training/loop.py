@@ -136,7 +136,7 @@ def _fit(
                     f"(now {config.learning_rate:g}) or set train.clip_norm (now {config.clip_norm})"
                 )
         numbers["seconds"] = time.perf_counter() - started
-        state.finish_epoch(numbers)
+        state.history.epochs.append(numbers)
         if checkpoints is not None and (epoch % config.checkpoint_every == 0 or state.done):
             state.save(checkpoints)
         for callback in callbacks:
@@ -200,9 +200,6 @@ class _State:
             self.history.best_epoch = self.next_epoch
         self._swap_average()
         return numbers
-
-    def finish_epoch(self, numbers: Epoch) -> None:
-        self.history.epochs.append(numbers)
 
     def save(self, folder: Path) -> None:
         tensors = {
