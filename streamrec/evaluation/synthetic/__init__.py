@@ -1,0 +1,1 @@
+"""How well a synthetic table stands for the real one: a module per family of metrics."""
