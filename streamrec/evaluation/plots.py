@@ -59,7 +59,7 @@ _STYLE = {
 P = ParamSpec("P")
 
 
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def in_our_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in our style whatever the user's matplotlibrc says: equal input gives equal bytes."""
 
     @wraps(draw)
@@ -79,7 +79,7 @@ def to_svg(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-@_styled
+@in_our_style
 def training_curves(epochs: Sequence[Mapping[str, float]], best_epoch: int) -> Figure:
     """Losses, and the ELBO's two halves, by epoch; beta on a second axis; the best epoch marked.
 
@@ -123,7 +123,7 @@ def _curves(axes: Axes, epochs: Sequence[Mapping[str, float]], names: Mapping[st
         axes.set_ylim(min(seen) - margin, max(seen) + margin)
 
 
-@_styled
+@in_our_style
 def unit_rates(kl_per_unit: Sequence[float], active: Sequence[bool]) -> Figure:
     """Bars of the rate (nats) that each latent unit carries, largest first; active units coloured."""
     order = sorted(range(len(kl_per_unit)), key=lambda unit: -kl_per_unit[unit])
@@ -141,7 +141,7 @@ def unit_rates(kl_per_unit: Sequence[float], active: Sequence[bool]) -> Figure:
     return figure
 
 
-@_styled
+@in_our_style
 def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares: Sequence[float]) -> Figure:
     """Points (n, 2) of the latents' principal plane, coloured by a column's values.
 
@@ -172,11 +172,11 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
             others = [name not in legend for name in names]
             groups.append((others, f"{len(tally) - len(legend):,} others", OTHER))
         for rows, label, shade in groups:
-            axes.scatter(points[rows, 0], points[rows, 1], color=shade, label=_short(label), **mark)
+            axes.scatter(points[rows, 0], points[rows, 1], color=shade, label=short(label), **mark)
         shown = axes.legend(
             loc="center left",
             bbox_to_anchor=(1, 0.5),
-            title=_short(name),
+            title=short(name),
             alignment="left",
             markerscale=6 / math.sqrt(size),
         )
@@ -190,7 +190,7 @@ def latent_map(points: NDArray[Any], colour: pa.ChunkedArray, name: str, shares:
     return figure
 
 
-@_styled
+@in_our_style
 def column_bars(columns: Sequence[Mapping[str, Any]]) -> Figure:
     """Bars of how much of each column the latent explains, best first; middle ones left out of many."""
     known = sorted((c for c in columns if c["explained"] is not None), key=lambda c: -c["explained"])
@@ -211,7 +211,7 @@ def column_bars(columns: Sequence[Mapping[str, Any]]) -> Figure:
     if between:
         noun = "column" if between == 1 else "columns"
         axes.text(0.008, half, f"… {between:,} {noun} between", **small)
-    axes.set_yticks(places, [_short(column["column"]) for column in shown])
+    axes.set_yticks(places, [short(column["column"]) for column in shown])
     axes.tick_params(axis="y", labelcolor=INK, length=0)
     axes.set(xlim=(0, 1.08), ylim=(lines - 0.4, -0.6))
     axes.set_xticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
@@ -221,7 +221,7 @@ def column_bars(columns: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-@_styled
+@in_our_style
 def path_lines(
     path: Sequence[float], numbers: Mapping[str, Sequence[Any]], words: Mapping[str, Sequence[str]]
 ) -> Figure:
@@ -244,7 +244,7 @@ def path_lines(
         axes = figure.add_subplot(grid[index // columns, index % columns])
         drawn = [math.nan if value is None else float(value) for value in values]
         axes.plot(path, drawn, color=FIRST, marker="o", markersize=3.5)
-        axes.set_title(_short(name), fontsize=9.5)
+        axes.set_title(short(name), fontsize=9.5)
         axes.set_xticks([0, 0.5, 1], ["A", "", "B"])
         axes.margins(y=0.15)
     if words:
@@ -263,10 +263,10 @@ def _strips(axes: Axes, path: Sequence[float], words: Mapping[str, Sequence[str]
                 width = (stop - start) * step
                 left = path[start] - step / 2
                 axes.barh(row, width, left=left, height=0.8, color=shades[values[start]], alpha=0.35)
-                text = _short(values[start], max(3, int(70 * width)))
+                text = short(values[start], max(3, int(70 * width)))
                 axes.text(left + width / 2, row, text, ha="center", va="center", fontsize=8.5, color=INK)
                 start = stop
-    axes.set_yticks(range(len(words)), [_short(name) for name in words])
+    axes.set_yticks(range(len(words)), [short(name) for name in words])
     axes.set_xticks([0, 1], ["A", "B"])
     axes.set(xlim=(-step / 2, 1 + step / 2), ylim=(len(words) - 0.5, -0.5))
     axes.tick_params(length=0)
@@ -281,6 +281,7 @@ def _count(names: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _short(text: str, width: int = 28) -> str:
+def short(text: str, width: int = 28) -> str:
+    """The text on one line for a picture, cut to `width` characters; `$` does not begin mathematics."""
     text = " ".join(text.split()).replace("$", r"\$")
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from streamrec.catalog.checks import ValidationResult
 from streamrec.catalog.ingest import Ingested
 from streamrec.config import RunConfig, dump_config
-from streamrec.evaluation import formats
 from streamrec.evaluation.evaluate import INTERPOLATION, NEIGHBOURS, PICTURES, SAMPLES
 from streamrec.evaluation.explore import FIRST, LAST, PATH, QUERY, RANK, SIMILARITY
 from streamrec.evaluation.inline import inline_svg
 from streamrec.evaluation.latents import LatentQuality
+from streamrec.evaluation.pages import environment, write_page
 from streamrec.schema import FeatureSchema
 from streamrec.training.loop import History
 
@@ -83,29 +81,14 @@ class RunReport:
 
 def write_report(path: Path, report: RunReport) -> None:
     """Write the page, whole or not at all; everything it shows is inside the one file."""
-    page = render(report)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_page(path, render(report))
 
 
 def render(report: RunReport) -> str:
     """The page."""
-    environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    environment.filters |= {
-        "count": formats.count,
-        "number": formats.number,
-        "percent": formats.percent,
-        "seconds": formats.seconds,
-        "size": formats.size,
-        "cell": formats.cell,
-        "breakable": formats.breakable,
-    }
-    template = (files("streamrec.evaluation") / "report.html").read_text(encoding="utf-8")
+    template = environment().from_string((files("streamrec.evaluation") / "report.html").read_text("utf-8"))
     schema = report.ingested.catalog.schema if report.ingested else report.config.features
-    return environment.from_string(template).render(
+    return template.render(
         report=report,
         schema=schema,
         roles=[] if schema is None else _roles(schema),
