@@ -1,0 +1,1 @@
+"""Gaussian diffusion on vectors (n, d): pure functions, no network and no table."""
