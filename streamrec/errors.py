@@ -25,6 +25,10 @@ class TrainingError(StreamRecError):
     """Training cannot go on: a loss that is not finite, a checkpoint of another model."""
 
 
+class SamplingError(StreamRecError):
+    """A model's samples or densities cannot be computed: its equation has no finite, smooth solution."""
+
+
 class BundleError(StreamRecError):
     """A published bundle is missing, incomplete, altered, or does not belong to its model."""
 
