@@ -74,7 +74,7 @@ class NoiseSchedule:
 
     @classmethod
     def cosine(cls, steps: int = 1000, offset: float = 0.008) -> NoiseSchedule:
-        """alpha_bar falls as a squared cosine (Nichol & Dhariwal 2021, eq. 17); `LARGEST_BETA` bounds betas."""
+        """alpha_bar is a squared cosine (Nichol & Dhariwal 2021, eq. 17); betas stop at `LARGEST_BETA`."""
         angles = (torch.arange(steps + 1, dtype=torch.float64) / steps + offset) / (1 + offset)
         alpha_bars = torch.cos(angles * (math.pi / 2)) ** 2
         return cls((1 - alpha_bars[1:] / alpha_bars[:-1]).clamp(max=LARGEST_BETA))
