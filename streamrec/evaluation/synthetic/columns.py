@@ -11,9 +11,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streamrec.catalog.numbers import read_numbers
-from streamrec.catalog.vocabulary import CategoryCodec, LabelCodec, read_categories, read_labels
+from streamrec.catalog.vocabulary import (
+    CategoryCodec,
+    LabelCodec,
+    most_frequent,
+    read_categories,
+    read_labels,
+)
 from streamrec.errors import CatalogError
 from streamrec.schema import FeatureSchema
+
+LARGEST_CATEGORIES = 1_000
+"""Values of a categorical column told apart, the most frequent; the rest of them count as one."""
+LARGEST_LABELS = 500
+"""Labels of a multi-label column that count, the most frequent."""
 
 Kind = Literal["number", "category", "label"]
 
@@ -38,9 +49,8 @@ class Feature:
 class Columns:
     """`n` rows of a schema's N numeric and C categorical columns, and of L labels in all.
 
-    Vocabularies are those of the training rows, in the order of their values, without a largest size.
-    Two tables are comparable when both have them: read the training rows first, every other table
-    with `train=` these.
+    Vocabularies are those of the training rows, in the order of their values. Two tables are comparable
+    when both have them: read the training rows first, every other table with `train=` these.
     """
 
     schema: FeatureSchema
@@ -51,9 +61,9 @@ class Columns:
     numbers: NDArray[np.float64]
     """(n, N) as in the table; NaN where missing."""
     categories: NDArray[np.int64]
-    """(n, C): 0 missing, 1 not a value of the training rows, 2 and up their values, ascending."""
+    """(n, C): 0 missing, 1 not in the vocabulary, 2 and up its values, ascending."""
     labels: NDArray[np.float32]
-    """(n, L): 1 where the row has the label; labels that no training row has are not counted."""
+    """(n, L): 1 where the row has the label; labels that are not in the vocabulary do not count."""
 
     @classmethod
     def of(cls, table: pa.Table, schema: FeatureSchema, train: Columns | None = None) -> Columns:
@@ -143,19 +153,19 @@ def _vocabularies(
     categories = []
     for name in schema.categorical:
         values = read_categories(name, cells[name])
-        categories.append(CategoryCodec(name, _distinct(values), values.null_count > 0))
+        categories.append(CategoryCodec(name, _vocabulary(values, LARGEST_CATEGORIES), values.null_count > 0))
     labels = []
     for column in schema.multi_label:
         lists = read_labels(column.name, cells[column.name], column.delimiter)
         items = pa.chunked_array([chunk.flatten() for chunk in lists.chunks], pa.string())
-        labels.append(LabelCodec(column.name, column.delimiter, _distinct(items)))
+        labels.append(LabelCodec(column.name, column.delimiter, _vocabulary(items, LARGEST_LABELS)))
     return tuple(categories), tuple(labels)
 
 
-def _distinct(values: pa.ChunkedArray) -> pa.Array:
-    """The values that are not null, once each, ascending."""
-    distinct = values.drop_null().unique()
-    return distinct.take(pc.array_sort_indices(distinct))
+def _vocabulary(values: pa.ChunkedArray, size: int) -> pa.Array:
+    """The `size` most frequent values, ascending."""
+    kept = most_frequent(values, size)
+    return kept.take(pc.array_sort_indices(kept))
 
 
 def _finite(name: str, cells: pa.ChunkedArray) -> NDArray[np.float64]:

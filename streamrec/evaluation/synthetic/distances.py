@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from streamrec.errors import CatalogError
 from streamrec.evaluation.synthetic.columns import Columns
@@ -16,6 +17,10 @@ Floats = NDArray[np.float64]
 
 BLOCK = 128
 """Rows compared at once: 128 x 20,000 distances are 20 MB."""
+SPARSE = 0.03
+"""A coordinate that fewer rows than this share have is worth a sparse product, ..."""
+MANY = 64
+"""... where there are as many such coordinates as this: large vocabularies."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,15 @@ def squared_distance_blocks(queries: Floats, points: Floats) -> Iterator[tuple[s
     By |a|^2 + |b|^2 - 2ab: rounded by some 1e-16 of the squared lengths. The array may be overwritten.
     """
     lengths = np.einsum("nd,nd->n", points, points)
+    sparse = (points != 0).mean(0) < SPARSE
+    sparse &= sparse.sum() >= MANY
+    dense_points, dense_queries = points[:, ~sparse], queries[:, ~sparse]
+    sparse_points, sparse_queries = csr_array(points[:, sparse]).T.tocsr(), csr_array(queries[:, sparse])
     for start in range(0, len(queries), BLOCK):
         block = queries[start : start + BLOCK]
-        distances = block @ points.T
+        distances = dense_queries[start : start + BLOCK] @ dense_points.T
+        if sparse.any():
+            distances += (sparse_queries[start : start + BLOCK] @ sparse_points).toarray()
         distances *= -2
         distances += np.einsum("nd,nd->n", block, block)[:, None]
         distances += lengths
@@ -72,10 +83,10 @@ def squared_distance_blocks(queries: Floats, points: Floats) -> Iterator[tuple[s
 
 def nearest_distances(queries: Floats, points: Floats) -> Floats:
     """Distance (q,) from each query (q, D) to the nearest of the points (n, D): 0 exactly for a copy."""
-    nearest = np.empty(len(queries), np.int64)
+    found = np.empty(len(queries))
     for where, squared in squared_distance_blocks(queries, points):
-        nearest[where] = squared.argmin(1)
-    return np.linalg.norm(queries - points[nearest], axis=1)
+        found[where] = np.linalg.norm(queries[where] - points[squared.argmin(1)], axis=1)
+    return found
 
 
 def neighbour_distances(points: Floats, k: int) -> Floats:

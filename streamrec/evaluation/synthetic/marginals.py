@@ -19,8 +19,8 @@ PROBABILITIES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 def shape_errors(real: Columns, synthetic: Columns) -> Floats:
     """Error in [0, 1] of each feature (F,) in the order of `Columns.features`; the shape error is their mean.
 
-    `real` is all training rows. Numbers: the two-sample Kolmogorov-Smirnov statistic, a missing cell counted as a value below all
-    others. Categories and labels: total variation distance, missing being a category.
+    `real` is all training rows. Numbers: the two-sample Kolmogorov-Smirnov statistic, a missing cell counted
+    as a value below all others. Categories and labels: total variation distance, missing being a category.
 
     Raises:
         CatalogError: the tables were not read with the same vocabularies.
