@@ -145,6 +145,29 @@ def test_deterministic_samplers_converge_with_their_order(sampler: Sampler, orde
     assert rates == pytest.approx([order] * 2, abs=0.2)
 
 
+def test_the_multistep_solver_is_the_papers_algorithm_on_uneven_steps() -> None:
+    # Lu et al. 2022b, algorithm 2, with lambda = log(alpha / sigma).
+    times = [0.9, 0.5, 0.4, 0.1]
+    alpha, sigma = (part.tolist() for part in LINEAR.marginal(torch.tensor(times, dtype=torch.float64)))
+    lam = [math.log(a / s) for a, s in zip(alpha, sigma, strict=True)]
+    x, data = 0.8, [math.nan]
+    for i in (1, 2, 3):
+        data.append(math.sin(3 * x) + times[i - 1])
+        h = lam[i] - lam[i - 1]
+        d = data[i]
+        if i > 1:
+            r = (lam[i - 1] - lam[i - 2]) / h
+            d = (1 + 1 / (2 * r)) * data[i] - 1 / (2 * r) * data[i - 1]
+        x = sigma[i] / sigma[i - 1] * x - alpha[i] * (math.exp(-h) - 1) * d
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        return torch.sin(3 * x) + t[:, None]
+
+    start = torch.full((1, 1), 0.8, dtype=torch.float64)
+    found = dpm_solver_pp_2m(denoise, start, torch.tensor(times, dtype=torch.float64), LINEAR)
+    assert found.item() == pytest.approx(x, rel=1e-10)
+
+
 def test_ancestral_variances_are_exact_for_a_point_and_for_unit_normal_data() -> None:
     # Ho et al. 2020, section 3.2: beta is right for x_0 ~ N(0, 1), beta tilde for x_0 at one point.
     n = 100_000
