@@ -79,20 +79,24 @@ def test_coupling_leaves_the_marginals_and_shortens_the_paths() -> None:
 
 
 @pytest.mark.parametrize("coupled", [False, True])
-def test_dropout_zeroes_whole_conditions_of_a_share_of_the_rows(coupled: bool) -> None:
+def test_dropout_zeroes_whole_conditions_and_each_condition_keeps_its_noise(coupled: bool) -> None:
     condition = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]).repeat(1_000, 1)
-    seen: list[Tensor] = []
+    data = torch.tensor([[-3.0], [3.0]]).repeat(1_000, 1)
+    seen: list[tuple[Tensor, Tensor]] = []
 
     def network(x: Tensor, t: Tensor, given: Tensor | None) -> Tensor:
         assert given is not None
-        seen.append(given)
+        seen.append((x, given))
         return x
 
-    data, times = torch.ones(2_000, 2), torch.zeros(2_000)
-    flow_matching_loss(network, data, times, condition, 0.25, seeded(), coupled=coupled)
-    dropped = (seen[0] == 0).all(1)
-    assert torch.equal(seen[0][~dropped], condition[~dropped])
+    flow_matching_loss(network, data, torch.zeros(2_000), condition, 0.25, seeded(), coupled=coupled)
+    noise, given = seen[0]
+    dropped = (given == 0).all(1)
+    assert torch.equal(given[~dropped], condition[~dropped])
     assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.04)
+    of_second = noise[given[:, 1] == 1]
+    assert of_second.mean().item() == pytest.approx(0, abs=4 / math.sqrt(len(of_second)))
+    assert of_second.std().item() == pytest.approx(1, abs=0.1)
 
 
 def test_the_generator_decides_every_draw() -> None:
