@@ -95,6 +95,7 @@ def test_correlations_are_pandas_pair_by_pair(missing: float) -> None:
     assert correlations(columns) == pytest.approx(pd.DataFrame(columns.numbers).corr().to_numpy())
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_does_not_vary_has_no_correlation() -> None:
     found = correlations(
         number_columns(
