@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from html_pages import NASTY, Page
 from small_encoders import catalog_of, encoder_of, item_table
 
 from streamrec.catalog.checks import Check, ValidationResult
@@ -18,53 +18,6 @@ from streamrec.config import parse_config
 from streamrec.evaluation.evaluate import evaluate_item_encoder
 from streamrec.evaluation.report import Durations, Published, RunReport, render, write_report
 from streamrec.training.loop import History
-
-NASTY = '"><img src=//evil.example/x onerror=alert(1)></svg><script>alert(2)</script>'
-VOID = {"meta", "link", "br", "hr", "img", "input", "wbr", "path", "use", "image", "rect"}
-
-
-class Page(HTMLParser):
-    """What a browser would find: tags, references, text; tags must close in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.references: list[str] = []
-        self.ids: list[str] = []
-        self.words: list[str] = []
-        self.handlers: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open, f"left open: {self._open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}:
-                self.references.append(value or "")
-            if name == "id":
-                self.ids.append(value or "")
-            if name.startswith("on"):
-                self.handlers.append(name)
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self._open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """Everything that is read, spaces as one."""
-        return " ".join(" ".join(self.words).split())
 
 
 def manifest(**changes: Any) -> dict[str, Any]:

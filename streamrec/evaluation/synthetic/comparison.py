@@ -13,12 +13,16 @@ import pyarrow as pa
 from streamrec.errors import CatalogError
 from streamrec.evaluation.synthetic.figures import FIGURES
 from streamrec.evaluation.synthetic.marginals import PROBABILITIES
-from streamrec.evaluation.synthetic.suite import SyntheticQuality
+from streamrec.evaluation.synthetic.suite import HOLDOUT, SyntheticQuality
 
 REAL = "training rows"
 """Family of the real quantiles in the table."""
 QUANTILES = tuple(f"quantile {probability:g}" for probability in PROBABILITIES)
 """Their names in the table."""
+MOST_COPIED = 0.01
+"""Share of exact copies, beyond the real holdout's, above which a family is not chosen."""
+MOST_MEMBERSHIP = 0.6
+"""Membership AUC above which a family is not chosen."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Comparison:
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Summary]]:
-        """By floor or family, floors first, and `Figure.key`; figures that one does not have are not there."""
+        """By floor or family, floors first, and `Figure.key`; a figure without meaning is not there."""
         qualities = {**self.floors}
         qualities |= {family: [trial.quality for trial in self._of(family)] for family in self.families}
         return {name: _summaries(quality.figures for quality in found) for name, found in qualities.items()}
@@ -122,10 +126,28 @@ class Comparison:
                     ranks[family].append(nearer + (equal + 1) / 2)
         return {family: float(np.mean(found)) for family, found in ranks.items()}
 
-    @property
+    @cached_property
+    def leaks(self) -> dict[str, str]:
+        """Families that give training rows away, and how: copies would win by the other figures."""
+        holdout = self.figures.get(HOLDOUT, {}).get("copied_share")
+        by_chance = 0.0 if holdout is None else holdout.mean
+        found: dict[str, list[str]] = {}
+        for family in self.families:
+            copied, member = (self.figures[family][key].mean for key in ("copied_share", "membership_auc"))
+            if copied > by_chance + MOST_COPIED:
+                found.setdefault(family, []).append(f"{copied:.1%} of its rows are copies")
+            if member > MOST_MEMBERSHIP:
+                found.setdefault(family, []).append(f"membership shows with an AUC of {member:.3f}")
+        return {family: ", ".join(reasons) for family, reasons in found.items()}
+
+    @cached_property
     def best(self) -> str:
-        """The family of the lowest mean rank; of several the one tried first."""
-        return min(self.families, key=lambda family: self.mean_ranks[family])
+        """The family of the lowest mean rank that does not leak; of several the one tried first.
+
+        Where all leak, the lowest mean rank decides.
+        """
+        safe = [family for family in self.families if family not in self.leaks]
+        return min(safe or self.families, key=lambda family: self.mean_ranks[family])
 
     def columns(self, family: str) -> list[ColumnErrors]:
         """Errors of each column or label of a family."""
