@@ -10,6 +10,8 @@ _DROPPED = re.compile(
     r"^.*?(?=<svg )|<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|\s*xmlns(:xlink)?=\"[^\"]*\"", re.S
 )
 _SIZE = re.compile(r'(<svg\b[^>]*?) width="[^"]*" height="[^"]*"')
+_IMAGE_ID = re.compile(r'(<image\b[^>]*?) id="[^"]*"')
+"""Nothing refers to it, and equal images have equal ones."""
 _IDS = re.compile(r'(\bid="|url\(#|href="#)')
 _STYLE = re.compile(r'style="[^"]*"')
 _FONT = re.compile(r"font-family: [^;\"]*|'DejaVu Sans'[^;\"]*")
@@ -23,6 +25,7 @@ def inline_svg(svg: bytes, name: str, label: str) -> str:
     """
     text = _DROPPED.sub("", svg.decode("utf-8"))
     text = _SIZE.sub(r"\1", text, count=1)
+    text = _IMAGE_ID.sub(r"\1", text)
     text = _IDS.sub(rf"\g<1>{name}-", text)
     text = _STYLE.sub(_themed, text)
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -95,11 +95,11 @@ def _edges(real: Floats) -> tuple[Floats, bool]:
     low, middle, high = np.quantile(real, [0.005, 0.5, 0.995])
     if low == high:
         low, high = real.min(), real.max()
-    if high - low < BINS and (real == np.round(real)).all():
+    if high - low < BINS and abs(high) < 1e9 and (real == np.round(real)).all():
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5, False
     if low >= 0 and high > 20 * max(middle, 1):
         return np.expm1(np.linspace(np.log1p(low), np.log1p(high), BINS + 1)), True
-    return np.linspace(low, high if high > low else low + 1, BINS + 1), False
+    return np.linspace(low, high if high > low else low + max(abs(low), 1), BINS + 1), False
 
 
 def _value_shares(real: Columns, synthetic: Columns, name: str) -> tuple[list[str], Floats, Floats]:

@@ -82,26 +82,27 @@ def correlation_maps(real: Columns, synthetic: Columns) -> Picture:
     names = real.schema.numeric
     picture = Picture((WIDTH, 5.6), layout="constrained")
     grid = picture.add_gridspec(2, 2, width_ratios=[2.1, 1])
+    large, upper, lower = (picture.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
     reach = max(math.ceil(20 * float(np.abs(difference).max())) / 20, 0.05)
-    panels = (
-        (picture.add_subplot(grid[:, 0]), difference, reach, "Synthetic less real"),
-        (picture.add_subplot(grid[0, 1]), mine, 1.0, "Training rows"),
-        (picture.add_subplot(grid[1, 1]), theirs, 1.0, "Synthetic"),
-    )
-    for place, (axes, matrix, limit, title) in enumerate(panels):
+    for axes, matrix, limit, title, beside in (
+        (large, difference, reach, "Synthetic less real", [large]),
+        (upper, mine, 1.0, "Training rows", None),
+        (lower, theirs, 1.0, "Synthetic", [upper, lower]),
+    ):
         drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        bar = picture.colorbar(drawn, ax=axes, shrink=0.7, ticks=[-limit, 0, limit])
-        bar.ax.tick_params(labelsize=8)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        if beside is not None:
+            bar = picture.colorbar(drawn, ax=beside, shrink=0.6, ticks=[-limit, 0, limit])
+            bar.ax.tick_params(labelsize=8)
+            bar.outline.set_visible(False)  # type: ignore[operator]
         axes.set_title(title, fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(False)
         axes.spines[:].set_visible(False)
-        if place == 0 and len(names) <= SHOWN_TICKS:
-            size = float(np.clip(260 / max(len(names), 1), 4.5, 9))
-            axes.set_yticks(range(len(names)), [short(name) for name in names], fontsize=size)
-            axes.tick_params(axis="y", labelcolor=INK, length=0)
+    if len(names) <= SHOWN_TICKS:
+        size = float(np.clip(260 / len(names), 4.5, 9))
+        large.set_yticks(range(len(names)), [short(name) for name in names], fontsize=size)
+        large.tick_params(axis="y", labelcolor=INK, length=0)
     return picture
 
 
