@@ -141,13 +141,14 @@ class Comparison:
         return {family: ", ".join(reasons) for family, reasons in found.items()}
 
     @cached_property
-    def best(self) -> str:
-        """The family of the lowest mean rank that does not leak; of several the one tried first.
+    def candidates(self) -> tuple[str, ...]:
+        """The families that do not leak; all where all do."""
+        return tuple(family for family in self.families if family not in self.leaks) or self.families
 
-        Where all leak, the lowest mean rank decides.
-        """
-        safe = [family for family in self.families if family not in self.leaks]
-        return min(safe or self.families, key=lambda family: self.mean_ranks[family])
+    @cached_property
+    def best(self) -> str:
+        """The candidate of the lowest mean rank; of several the one tried first."""
+        return min(self.candidates, key=lambda family: self.mean_ranks[family])
 
     def columns(self, family: str) -> list[ColumnErrors]:
         """Errors of each column or label of a family."""

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from streamrec.evaluation.colours import FIRST, INK, OTHER, SOFT
+from streamrec.evaluation.colours import FIRST, INK, OTHER
 from streamrec.evaluation.plots import WIDTH, in_our_style, short
 from streamrec.evaluation.synthetic.columns import Columns
 
@@ -70,8 +70,7 @@ def _root(values: Floats) -> Floats:
 def _number_panel(axes: Axes, real: Floats, synthetic: Floats) -> None:
     gaps = [np.isnan(sample).mean() for sample in (real, synthetic)]
     if any(gaps):
-        told = f"missing {gaps[0]:.1%}, {gaps[1]:.1%}"
-        axes.text(0.98, 0.96, told, transform=axes.transAxes, ha="right", va="top", fontsize=7, color=SOFT)
+        axes.set_xlabel(f"missing: {gaps[0]:.1%} real, {gaps[1]:.1%} synthetic", fontsize=7, labelpad=1)
     real, synthetic = real[~np.isnan(real)], synthetic[~np.isnan(synthetic)]
     if not len(real):
         return

@@ -124,11 +124,11 @@ def _cell(summary: Summary | None, write: Callable[[float], str], best: bool = F
 
 
 def _cells(figure: Figure, comparison: Comparison) -> list[Cell]:
-    """Floors, then families, of which the nearest to the ideal are the best."""
+    """Floors, then families; the best are the candidates nearest to the ideal."""
     found = {name: values.get(figure.key) for name, values in comparison.figures.items()}
     gaps = {
         family: figure.gap(summary.mean)
-        for family in comparison.families
+        for family in comparison.candidates
         if (summary := found[family]) is not None
     }
     nearest = min(gaps.values(), default=None)

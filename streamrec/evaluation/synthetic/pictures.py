@@ -80,7 +80,7 @@ def correlation_maps(real: Columns, synthetic: Columns) -> Picture:
     mine, theirs = correlations(real), correlations(synthetic)
     difference = theirs - mine
     names = real.schema.numeric
-    picture = Picture((WIDTH, 5.6), layout="constrained")
+    picture = Picture((WIDTH, float(np.clip(3 + 0.08 * len(names), 3.2, 5.6))), layout="constrained")
     grid = picture.add_gridspec(2, 2, width_ratios=[2.1, 1])
     large, upper, lower = (picture.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
     reach = max(math.ceil(20 * float(np.abs(difference).max())) / 20, 0.05)

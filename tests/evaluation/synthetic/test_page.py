@@ -115,6 +115,10 @@ def test_every_figure_stands_beside_both_floors_with_its_range(html: str, compar
 def test_the_families_nearest_to_the_ideal_are_bold_and_the_floors_never(
     html: str, comparison: Comparison
 ) -> None:
+    shape = re.search(r">Shape error, %</th>.*?</tr>", html, re.S)
+    assert shape is not None
+    # The copier has none, and is no candidate.
+    assert re.findall(r'<td class="n( best)?">', shape[0]) == ["", "", " best", "", ""]
     marks = re.search(r">Exact copies, %</th>.*?</tr>", html, re.S)
     assert marks is not None
     # Floors first; of the families only the copier copies.
