@@ -1,4 +1,4 @@
-"""`ItemBatch`: encoded items as tensors, the input of every model."""
+"""Encoded items as tensors, the input of every model: `ItemBatch`, and `ScoreBatch` for vector models."""
 
 from __future__ import annotations
 
@@ -40,4 +40,27 @@ class ItemBatch:
             self.labels.to(device),
             self.numbers.to(device),
             self.states.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class ScoreBatch:
+    """Items as vectors with a condition, for a flow or a diffusion."""
+
+    scores: Tensor
+    """(n, N) float32: a cell that is a point."""
+    low: Tensor
+    """(n, N) float32: rank at which the interval of a spread cell begins."""
+    high: Tensor
+    """(n, N) float32: rank at which it ends; equal to `low` where the cell is a point."""
+    condition: Tensor
+    """(n, c) float32: one-hot blocks, zeros where nothing is said."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def to(self, device: torch.device | str) -> ScoreBatch:
+        """The same batch on `device`."""
+        return ScoreBatch(
+            self.scores.to(device), self.low.to(device), self.high.to(device), self.condition.to(device)
         )

@@ -201,6 +201,11 @@ class ItemVAE(nn.Module):
         mean, log_variance = project(self.posterior, self.encoder(prepared.inputs)).chunk(2, 1)
         return mean + project(self.linear, prepared.inputs), log_variance
 
+    @property
+    def condition_column(self) -> int | None:
+        """Position of the categorical column that the decoder is given; None: there is none."""
+        return self._condition
+
     def decode(self, latents: Tensor, prepared: Prepared | None = None) -> Decoded:
         """Parameters of p(x | z) for latents (n, latent_dim).
 
@@ -256,8 +261,33 @@ class ItemVAE(nn.Module):
 
         A number whose state is missing is 0. A conditional model has the condition of `given`, items (n,).
         """
+        classes = [logits.argmax(1) for logits in decoded.categories]
+        return self._items(classes, decoded.labels > 0, decoded.numbers, decoded.states.argmax(2), given)
+
+    def draw(
+        self,
+        decoded: Decoded,
+        deviations: Tensor,
+        generator: torch.Generator,
+        given: ItemBatch | None = None,
+    ) -> ItemBatch:
+        """An item (n,) drawn from each p(x | z), numbers with deviations (N,); otherwise as `most_likely`."""
+        classes = [_draw_classes(logits, generator) for logits in decoded.categories]
+        labels = torch.bernoulli(decoded.labels.sigmoid(), generator=generator) > 0
+        numbers = torch.addcmul(decoded.numbers, deviations, _noise_like(decoded.numbers, generator))
+        states = _draw_classes(decoded.states.flatten(0, 1), generator).view(decoded.states.shape[:2])
+        return self._items(classes, labels, numbers, states, given)
+
+    def _items(
+        self,
+        classes: list[Tensor],
+        labels: Tensor,
+        numbers: Tensor,
+        stateful: Tensor,
+        given: ItemBatch | None,
+    ) -> ItemBatch:
         columns = []
-        classes = iter(decoded.categories)
+        decoded = iter(classes)
         for column, nullable in enumerate(self._nullable_categories):
             if column == self._condition:
                 if given is None:
@@ -266,15 +296,15 @@ class ItemVAE(nn.Module):
                     )
                 columns.append(given.categories[:, column])
                 continue
-            codes = next(classes).argmax(1) + FIRST_CATEGORY_CODE - int(nullable)
+            codes = next(decoded) + FIRST_CATEGORY_CODE - int(nullable)
             columns.append(codes.masked_fill(codes < FIRST_CATEGORY_CODE, MISSING_CODE))
-        states = torch.zeros_like(decoded.numbers, dtype=torch.int64)
+        states = torch.zeros_like(numbers, dtype=torch.int64)
         if self._stateful:
-            states[:, self._stateful] = decoded.states.argmax(2)
+            states[:, self._stateful] = stateful
         return ItemBatch(
             categories=torch.stack(columns, 1) if columns else states.new_zeros(len(states), 0),
-            labels=(decoded.labels > 0).to(decoded.numbers.dtype),
-            numbers=decoded.numbers.masked_fill(states == MISSING_STATE, 0),
+            labels=labels.to(numbers.dtype),
+            numbers=numbers.masked_fill(states == MISSING_STATE, 0),
             states=states,
         )
 
@@ -287,3 +317,14 @@ class ItemVAE(nn.Module):
             return self.encode(self.prepare(batch))[0]
         finally:
             self.train(training)
+
+
+def _draw_classes(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """One class (n,) of each distribution (n, classes)."""
+    if not logits.numel():
+        return logits.new_zeros(len(logits), dtype=torch.int64)
+    return torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+
+
+def _noise_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.empty_like(tensor).normal_(generator=generator)

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from streamrec.errors import TrainingError
-from streamrec.models.batch import ItemBatch
 from streamrec.training.checkpoint import (
     flatten,
     load_checkpoint,
@@ -33,6 +32,16 @@ from streamrec.training.settings import TrainConfig
 Epoch = dict[str, float]
 """Numbers of one epoch: `epoch` (from 1), `train_loss`, `learning_rate`, `seconds`, the objective's settings
 (`beta`), and its validation numbers with `valid_` before their names."""
+
+
+class Rows(Protocol):
+    """What is learned from: `ItemBatch` or `ScoreBatch`, whichever the objective prepares."""
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same rows on `device`."""
+        ...
 
 
 @dataclass
@@ -54,8 +63,8 @@ class History:
 
 def fit(
     objective: Objective,
-    train: ItemBatch,
-    valid: ItemBatch,
+    train: Rows,
+    valid: Rows,
     config: TrainConfig,
     seed: int,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
@@ -69,7 +78,7 @@ def fit(
 
     Args:
         objective: module and losses; the module is trained in place and returned to the CPU.
-        train, valid: items to learn from and to validate on.
+        train, valid: rows to learn from and to validate on.
         config: settings.
         seed: seed of batches and draws; initial weights are the caller's.
         callbacks: called after every epoch with its numbers.
@@ -85,8 +94,8 @@ def fit(
 
 def _fit(
     objective: Objective,
-    train: ItemBatch,
-    valid: ItemBatch,
+    train: Rows,
+    valid: Rows,
     config: TrainConfig,
     seed: int,
     callbacks: Sequence[Callable[[Epoch], None]],

@@ -22,8 +22,8 @@ class Objective(Protocol):
         """What is trained."""
         ...
 
-    def prepare(self, items: ItemBatch) -> tuple[Tensor, ...]:
-        """Everything the losses need of items (n,), made once before the training."""
+    def prepare(self, items: Any) -> tuple[Tensor, ...]:
+        """Everything the losses need of rows (n,), made once before the training."""
         ...
 
     def loss(self, tensors: Any, share: float, generator: torch.Generator) -> Tensor:
