@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.errors import ConfigError
 from streamrec.models.settings import ItemVAEConfig
 from streamrec.schema import FeatureSchema
@@ -102,6 +103,8 @@ class TrackConfig(_Stage):
     """MLflow experiment."""
     model_name: str = "streamrec-item-encoder"
     """Registered model."""
+    augmenter_name: str = "streamrec-augmenter"
+    """Registered model of item rows, where augmenters are fitted."""
 
 
 class PublishConfig(_Stage):
@@ -135,6 +138,8 @@ class RunConfig(_Stage):
     evaluate: EvaluateConfig = EvaluateConfig()
     track: TrackConfig = TrackConfig()
     publish: PublishConfig = PublishConfig()
+    augmenters: AugmentersConfig | None = None
+    """Generative models of the item rows; none are fitted without this section."""
 
     @model_validator(mode="after")
     def _one_source(self) -> RunConfig:

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamrec.models.diffusion.model import DiffusionConfig
-from streamrec.models.flow.model import FlowConfig
+from streamrec.models.settings import DiffusionConfig, FlowConfig
 from streamrec.training.settings import TrainConfig
 
 Family = Literal["vae_prior", "vae", "latent_diffusion", "latent_flow", "diffusion", "flow"]

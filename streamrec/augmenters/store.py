@@ -20,9 +20,10 @@ from streamrec.augmenters.scores import ScoreMap
 from streamrec.augmenters.settings import Family
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.errors import BundleError
-from streamrec.models.diffusion.model import Diffusion, DiffusionConfig
-from streamrec.models.flow.model import FlowConfig, FlowMatching
+from streamrec.models.diffusion.model import Diffusion
+from streamrec.models.flow.model import FlowMatching
 from streamrec.models.masked import MaskedNetwork
+from streamrec.models.settings import DiffusionConfig, FlowConfig
 from streamrec.models.store import load_model, save_model
 
 FORMAT = 1

@@ -49,3 +49,66 @@ class ItemVAEConfig:
             raise ValueError(f"beta_warmup must be a share from 0 to 1, found {self.beta_warmup}")
         if not 0 <= self.denoise < 1:
             raise ValueError(f"denoise must be a share from 0 to below 1, found {self.denoise}")
+
+
+EVALUATIONS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}
+"""Evaluations of the velocity in a step of the solvers of fixed steps; `Counted` counts those of dopri5."""
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Settings of `FlowMatching`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    width: int = 256
+    """Width of the network's layers."""
+    blocks: int = 4
+    """Residual blocks of two layers each."""
+    dropout: float = 0.1
+    """Share of the condition's columns that are hidden in training, each by itself (for guidance)."""
+    coupled: bool = False
+    """Pair noise and data by minibatch optimal transport: straighter paths, slower training."""
+    solver: Literal["euler", "midpoint", "heun", "rk4", "dopri5"] = "midpoint"
+    """Solver of the sampling equation."""
+    evaluations: int = 20
+    """Evaluations of the network per sample; `dopri5` takes what it needs."""
+    guidance: float = 0.0
+    """Weight of classifier-free guidance: 0 samples the learned law, more exaggerates the condition."""
+
+    def __post_init__(self) -> None:
+        if self.evaluations < EVALUATIONS_PER_STEP.get(self.solver, 1):
+            raise ValueError(
+                f"evaluations must be at least {EVALUATIONS_PER_STEP.get(self.solver, 1)} with "
+                f"{self.solver}, found {self.evaluations}"
+            )
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Settings of `Diffusion`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    width: int = 256
+    """Width of the network's layers."""
+    blocks: int = 4
+    """Residual blocks of two layers each."""
+    dropout: float = 0.1
+    """Share of the condition's columns that are hidden in training, each by itself (for guidance)."""
+    schedule: Literal["linear", "cosine"] = "cosine"
+    """How the noise grows over the steps."""
+    steps: int = 1_000
+    """Steps of the forward process."""
+    prediction: Literal["epsilon", "v", "edm"] = "v"
+    """What the network answers."""
+    sampler: Literal["ancestral", "ddim", "dpm_solver_pp_2m", "heun"] = "dpm_solver_pp_2m"
+    """`ancestral` walks all steps; the others `evaluations`."""
+    evaluations: int = 20
+    """Evaluations of the network per sample."""
+    guidance: float = 0.0
+    """Weight of classifier-free guidance: 0 samples the learned law, more exaggerates the condition."""
+
+    def __post_init__(self) -> None:
+        if self.evaluations < 2:
+            raise ValueError(f"evaluations must be at least 2, found {self.evaluations}")

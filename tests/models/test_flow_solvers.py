@@ -12,7 +12,6 @@ from torch import Tensor
 
 from streamrec.errors import SamplingError
 from streamrec.models.flow.solvers import (
-    EVALUATIONS_PER_STEP,
     SOLVERS,
     Counted,
     dopri5,
@@ -20,6 +19,7 @@ from streamrec.models.flow.solvers import (
     rk4,
     uniform_grid,
 )
+from streamrec.models.settings import EVALUATIONS_PER_STEP
 
 FIXED = sorted(EVALUATIONS_PER_STEP)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from streamrec.models.diffusion.process import denoiser, diffusion_loss, uniform
 from streamrec.models.diffusion.samplers import SAMPLERS
 from streamrec.models.diffusion.schedule import NoiseSchedule
 from streamrec.models.guidance import drop_condition, guide
+from streamrec.models.settings import DiffusionConfig
 from streamrec.models.vectors import ResidualNetwork
 
 FIRST_TIME = 0.98
@@ -28,36 +27,6 @@ SCHEDULES: dict[str, Callable[[int], NoiseSchedule]] = {
     "linear": NoiseSchedule.linear,
     "cosine": NoiseSchedule.cosine,
 }
-
-
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """Settings of `Diffusion`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    width: int = 256
-    """Width of the network's layers."""
-    blocks: int = 4
-    """Residual blocks of two layers each."""
-    dropout: float = 0.1
-    """Share of the condition's columns that are hidden in training, each by itself (for guidance)."""
-    schedule: Literal["linear", "cosine"] = "cosine"
-    """How the noise grows over the steps."""
-    steps: int = 1_000
-    """Steps of the forward process."""
-    prediction: Literal["epsilon", "v", "edm"] = "v"
-    """What the network answers."""
-    sampler: Literal["ancestral", "ddim", "dpm_solver_pp_2m", "heun"] = "dpm_solver_pp_2m"
-    """`ancestral` walks all steps; the others `evaluations`."""
-    evaluations: int = 20
-    """Evaluations of the network per sample."""
-    guidance: float = 0.0
-    """Weight of classifier-free guidance: 0 samples the learned law, more exaggerates the condition."""
-
-    def __post_init__(self) -> None:
-        if self.evaluations < 2:
-            raise ValueError(f"evaluations must be at least 2, found {self.evaluations}")
 
 
 class Diffusion(nn.Module):

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
 import torch
 from torch import Tensor, nn
 
 from streamrec.models.flow.likelihood import log_density
 from streamrec.models.flow.path import flow_matching_loss
-from streamrec.models.flow.solvers import EVALUATIONS_PER_STEP, SOLVERS, Solver, Velocity, uniform_grid
+from streamrec.models.flow.solvers import SOLVERS, Solver, Velocity, uniform_grid
 from streamrec.models.guidance import drop_condition, guide
+from streamrec.models.settings import EVALUATIONS_PER_STEP, FlowConfig
 from streamrec.models.vectors import ResidualNetwork, VelocityNetwork
-
-
-@dataclass(frozen=True)
-class FlowConfig:
-    """Settings of `FlowMatching`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    width: int = 256
-    """Width of the network's layers."""
-    blocks: int = 4
-    """Residual blocks of two layers each."""
-    dropout: float = 0.1
-    """Share of the condition's columns that are hidden in training, each by itself (for guidance)."""
-    coupled: bool = False
-    """Pair noise and data by minibatch optimal transport: straighter paths, slower training."""
-    solver: Literal["euler", "midpoint", "heun", "rk4", "dopri5"] = "midpoint"
-    """Solver of the sampling equation."""
-    evaluations: int = 20
-    """Evaluations of the network per sample; `dopri5` takes what it needs."""
-    guidance: float = 0.0
-    """Weight of classifier-free guidance: 0 samples the learned law, more exaggerates the condition."""
-
-    def __post_init__(self) -> None:
-        if self.evaluations < EVALUATIONS_PER_STEP.get(self.solver, 1):
-            raise ValueError(
-                f"evaluations must be at least {EVALUATIONS_PER_STEP.get(self.solver, 1)} with "
-                f"{self.solver}, found {self.evaluations}"
-            )
 
 
 class FlowMatching(nn.Module):

@@ -107,8 +107,6 @@ SOLVERS: dict[str, Solver] = {
     "dopri5": dopri5,
 }
 """Every solver by its name."""
-EVALUATIONS_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4}
-"""Evaluations of the velocity in a step of the solvers of fixed steps; `Counted` counts those of dopri5."""
 
 
 class Counted:
