@@ -50,7 +50,8 @@ class History:
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
-    """Epoch (from 1) whose weights the module has now: the lowest validation loss."""
+    """Epoch (from 1) whose weights the module has now: the lowest validation loss, or a later one that is
+    within `TrainConfig.tolerance` of it."""
     device: str = "cpu"
     resumed_from: int = 0
     """Epoch after which an interrupted training went on; 0 where it ran in one go."""
@@ -203,8 +204,8 @@ class _State:
         self.module.eval()
         self._swap_average()
         numbers = {k: float(v) for k, v in self.objective.validate(tensors, generator).items()}
-        best = self.history.best if self.history.best_epoch else {"valid_loss": math.inf}
-        if numbers["loss"] < best["valid_loss"]:
+        lowest = min((epoch["valid_loss"] for epoch in self.history.epochs), default=math.inf)
+        if numbers["loss"] < lowest + self.config.tolerance * abs(lowest):
             self.best = _copy(self.module)
             self.history.best_epoch = self.next_epoch
         self._swap_average()

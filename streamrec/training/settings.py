@@ -33,6 +33,8 @@ class TrainConfig:
     """Share of the items held out for early stopping and evaluation (split by item, seeded)."""
     patience: int | None = 30
     """Stop after this many epochs without a better validation loss; null: never."""
+    tolerance: float = 0.0
+    """Keep the latest weights whose validation loss is above the lowest by at most this share of it."""
     max_rows: int = 200_000
     """Train on at most this many items (a seeded sample); every item is encoded all the same."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -60,5 +62,7 @@ class TrainConfig:
             raise ValueError(f"validation_share must be between 0 and 1, found {self.validation_share}")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             raise ValueError(f"ema_decay must be between 0 and 1, found {self.ema_decay}")
+        if not self.tolerance >= 0:
+            raise ValueError(f"tolerance must not be negative, found {self.tolerance}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1, found {self.patience}")
