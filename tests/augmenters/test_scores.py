@@ -29,15 +29,14 @@ def encoded(columns: dict[str, object], scaling: str = "auto") -> tuple[FeatureC
 def messy() -> dict[str, object]:
     rng = np.random.default_rng(0)
     zeros = np.where(rng.random(3_000) < 0.4, 0.0, rng.gamma(2.0, 3.0, 3_000))
+    dropped = rng.random(3_000) < 0.2
     return {
         "zeros": zeros,
         "counts": rng.poisson(3, 3_000),
         "skewed": rng.lognormal(0, 2, 3_000),
         "normal": rng.normal(5, 2, 3_000),
         "constant": np.full(3_000, 7.0),
-        "gaps": pa.array(
-            [None if drop else value for drop, value in zip(rng.random(3_000) < 0.2, zeros, strict=True)]
-        ),
+        "gaps": pa.array(zeros, mask=dropped),
     }
 
 
