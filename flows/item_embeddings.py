@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from streamrec.catalog.ingest import Ingested
     from streamrec.catalog.table import Catalog
     from streamrec.evaluation.latents import LatentQuality
-    from streamrec.pyfunc.registry import RegisteredEncoder
+    from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.bundle import Bundle
     from streamrec.tracking import TrackedRun, TrackingStore
     from streamrec.training.loop import History
@@ -174,7 +174,7 @@ def evaluate_encoder(
 @task(**IO_STEP)
 def register_encoder(
     run: TrackedRun, catalog: Catalog, folder: Path, history: History, quality: LatentQuality
-) -> RegisteredEncoder:
+) -> RegisteredModel:
     """Record the training and the evaluation, and register the encoder as the challenger."""
     import pyarrow as pa
 
@@ -193,7 +193,7 @@ def publish_bundle(
     catalog: Catalog,
     folder: Path,
     published: Path,
-    encoder: RegisteredEncoder,
+    encoder: RegisteredModel,
     quality: LatentQuality,
     progress: Progress,
 ) -> Bundle:
@@ -220,7 +220,7 @@ def publish_bundle(
 
 
 @task(**IO_STEP)
-def promote_encoder(store: TrackingStore, encoder: RegisteredEncoder, bundle: Bundle) -> None:
+def promote_encoder(store: TrackingStore, encoder: RegisteredModel, bundle: Bundle) -> None:
     """Make the published encoder the champion."""
     from streamrec.pyfunc.registry import promote
 

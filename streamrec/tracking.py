@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +98,16 @@ class TrackingStore:
     experiment_id: str
     """Where runs go."""
     model_name: str
-    """The registered item encoder."""
+    """The registered model: the item encoder, or another by `of_model`."""
 
     @property
     def client(self) -> mlflow.MlflowClient:
         """MLflow's client of this store; the process's global store stays as it is."""
         return mlflow.MlflowClient(self.uri)
+
+    def of_model(self, name: str) -> TrackingStore:
+        """The same store for another registered model."""
+        return replace(self, model_name=name)
 
     @contextmanager
     def start_run(
@@ -140,6 +144,10 @@ class TrackedRun:
 
     store: TrackingStore
     run_id: str
+
+    def of_model(self, name: str) -> TrackedRun:
+        """The same run for another registered model."""
+        return replace(self, store=self.store.of_model(name))
 
     @property
     def client(self) -> mlflow.MlflowClient:

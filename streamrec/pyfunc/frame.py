@@ -35,3 +35,21 @@ def _array(name: str, cells: pd.Series) -> pa.Array | pa.ChunkedArray:
         ) from None
     # Without a value the type says nothing: pandas holds a column of nothing as floats.
     return pa.nulls(len(found)) if found.null_count == len(found) else found
+
+
+def frame_from_table(table: pa.Table) -> pd.DataFrame:
+    """The rows as a frame that is also sound JSON: missing cells are None, integers beside them integers."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            name: column.to_pandas() if _is_plain(column) else pd.Series(column.to_pylist(), dtype=object)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    )
+
+
+def _is_plain(column: pa.ChunkedArray) -> bool:
+    kind = column.type
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return number and column.null_count == 0

@@ -56,7 +56,7 @@ def write_model(path: Path, encoder_folder: Path, rows: pa.Table, record: Model)
         artifacts={part: str(encoder_folder / part) for part in ("codec", "model")},
         signature=_signature(schema, encoder.dimension),
         input_example=frame,
-        pip_requirements=_requirements(),
+        pip_requirements=requirements(*REQUIREMENTS),
         metadata={**facts, "schema": schema.model_dump(mode="json")},
         mlflow_model=record,
     )
@@ -77,6 +77,7 @@ def _signature(schema: FeatureSchema, dimension: int) -> ModelSignature:
     return ModelSignature(Schema(columns), Schema([TensorSpec(np.dtype(np.float32), (-1, dimension))]))
 
 
-def _requirements() -> list[str]:
+def requirements(*packages: str) -> list[str]:
+    """The packages in the versions that are installed here."""
     # "+cpu" names a build that other machines cannot install.
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in packages]

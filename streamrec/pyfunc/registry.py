@@ -1,9 +1,9 @@
-"""Registered item encoders: the newest version is the challenger, the published one the champion."""
+"""Registered models: the newest version is the challenger, the one that is in use the champion."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from streamrec.tracking import TrackedRun, TrackingStore
 
 
 @dataclass(frozen=True)
-class RegisteredEncoder:
-    """A version of the registered item encoder."""
+class RegisteredModel:
+    """A version of a registered model."""
 
     name: str
     version: int
@@ -34,7 +34,7 @@ class RegisteredEncoder:
 
 def register_item_encoder(
     run: TrackedRun, folder: str | Path, rows: pa.Table, tags: Mapping[str, str] | None = None
-) -> RegisteredEncoder:
+) -> RegisteredModel:
     """Register the encoder in `folder`/codec and `folder`/model as the next version, the challenger.
 
     `rows` are a few items to check the registered model with; they become its stored example.
@@ -46,16 +46,47 @@ def register_item_encoder(
     # Only here: a process that looks up the champion does without torch.
     from streamrec.pyfunc.package import write_model
 
+    return _register(
+        run, "item-encoder", lambda path, record: write_model(path, Path(folder), rows, record), tags
+    )
+
+
+def register_augmenter(
+    run: TrackedRun, folder: str | Path, tags: Mapping[str, str] | None = None, description: str | None = None
+) -> RegisteredModel:
+    """Register the augmenter that was saved in `folder` as the next version, the challenger.
+
+    Its name is that of the run's store: see `TrackingStore.of_model`.
+
+    Raises:
+        TrackingError: the registered model would make other rows than the augmenter.
+        StreamRecError: the augmenter cannot be loaded.
+    """
+    from streamrec.pyfunc.augmenter_package import write_augmenter
+
+    return _register(
+        run, "augmenter", lambda path, record: write_augmenter(path, Path(folder), record), tags, description
+    )
+
+
+def _register(
+    run: TrackedRun,
+    kind: str,
+    write: Callable[[Path, Model], dict[str, str]],
+    tags: Mapping[str, str] | None,
+    description: str | None = None,
+) -> RegisteredModel:
+    """Log the MLflow model that `write` writes, and make it the next version of the store's model."""
     client, name = run.client, run.store.model_name
     logged = client.create_logged_model(
-        run.store.experiment_id, "item-encoder", source_run_id=run.run_id, model_type="item-encoder"
+        run.store.experiment_id, kind, source_run_id=run.run_id, model_type=kind
     )
     location, model_id = logged.artifact_location, logged.model_id
     try:
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / "model"
             record = Model(location, run.run_id, model_uuid=model_id, model_id=model_id)
-            facts = write_model(path, Path(folder), rows, record)
+            facts = write(path, record)
             client.log_model_artifacts(model_id, str(path))
     except BaseException:
         client.finalize_logged_model(model_id, "FAILED")
@@ -69,14 +100,14 @@ def register_item_encoder(
             raise
     # The location, not models:/ID: MLflow looks that one up in the process's global store.
     version = client.create_model_version(
-        name, location, run.run_id, {**facts, **(tags or {})}, model_id=model_id
+        name, location, run.run_id, {**facts, **(tags or {})}, description=description, model_id=model_id
     )
     client.set_registered_model_alias(name, "challenger", version.version)
     return _registered(version)
 
 
-def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None = None) -> RegisteredEncoder:
-    """Make `version` the champion and tag it; call it once its bundle is published.
+def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None = None) -> RegisteredModel:
+    """Make `version` the champion and tag it; an encoder's once its bundle is published.
 
     Raises:
         TrackingError: there is no such version.
@@ -94,17 +125,17 @@ def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None =
     return _registered(client.get_model_version(name, number))
 
 
-def champion(store: TrackingStore) -> RegisteredEncoder | None:
-    """The version whose embeddings are published; None before the first."""
+def champion(store: TrackingStore) -> RegisteredModel | None:
+    """The version in use, of an encoder the one whose embeddings are published; None before the first."""
     return _by_alias(store, "champion")
 
 
-def challenger(store: TrackingStore) -> RegisteredEncoder | None:
+def challenger(store: TrackingStore) -> RegisteredModel | None:
     """The newest version registered, until it is promoted; None where there is none."""
     return _by_alias(store, "challenger")
 
 
-def _by_alias(store: TrackingStore, alias: str) -> RegisteredEncoder | None:
+def _by_alias(store: TrackingStore, alias: str) -> RegisteredModel | None:
     try:
         return _registered(store.client.get_model_version_by_alias(store.model_name, alias))
     except MlflowException as error:
@@ -114,5 +145,5 @@ def _by_alias(store: TrackingStore, alias: str) -> RegisteredEncoder | None:
         raise
 
 
-def _registered(version: ModelVersion) -> RegisteredEncoder:
-    return RegisteredEncoder(version.name, int(version.version), version.run_id, dict(version.tags))
+def _registered(version: ModelVersion) -> RegisteredModel:
+    return RegisteredModel(version.name, int(version.version), version.run_id, dict(version.tags))

@@ -20,7 +20,7 @@ from streamrec.catalog.codec import FeatureCodec
 from streamrec.config import CodecConfig, TrackConfig
 from streamrec.models.item_vae import ItemVAE
 from streamrec.models.settings import ItemVAEConfig
-from streamrec.pyfunc.registry import RegisteredEncoder, register_item_encoder
+from streamrec.pyfunc.registry import RegisteredModel, register_item_encoder
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.schema import FeatureSchema, MultiLabelColumn
 from streamrec.tracking import TrackingStore, prepare_store
@@ -95,13 +95,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> TrackingStore:
 
 
 @pytest.fixture(scope="session")
-def registered(store: TrackingStore, encoder_folder: Path, rows: pa.Table) -> RegisteredEncoder:
+def registered(store: TrackingStore, encoder_folder: Path, rows: pa.Table) -> RegisteredModel:
     with store.start_run("register") as run:
         return register_item_encoder(run, encoder_folder, rows, {"dataset": "mixed"})
 
 
 @pytest.fixture(scope="session")
-def model_folder(store: TrackingStore, registered: RegisteredEncoder) -> Path:
+def model_folder(store: TrackingStore, registered: RegisteredModel) -> Path:
     """Folder of the registered version's MLflow model."""
     location = store.client.get_model_version_download_uri(registered.name, str(registered.version))
     return Path(download_artifacts(location))

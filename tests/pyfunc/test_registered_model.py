@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 from mlflow.exceptions import MlflowException
 
-from streamrec.pyfunc.registry import RegisteredEncoder, promote
+from streamrec.pyfunc.registry import RegisteredModel, promote
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.tracking import TrackingStore
 
@@ -170,7 +170,7 @@ def test_a_missing_column_is_named(model: mlflow.pyfunc.PyFuncModel, frame: pd.D
 
 def test_a_clean_process_loads_the_champion(
     store: TrackingStore,
-    registered: RegisteredEncoder,
+    registered: RegisteredModel,
     vectors: np.ndarray,
     predict_in_clean_process: Callable[[str], np.ndarray],
 ) -> None:

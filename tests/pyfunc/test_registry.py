@@ -16,7 +16,7 @@ from mlflow.models import Model
 from streamrec.config import TrackConfig
 from streamrec.errors import BundleError, CatalogError, TrackingError
 from streamrec.pyfunc.registry import (
-    RegisteredEncoder,
+    RegisteredModel,
     challenger,
     champion,
     promote,
@@ -32,7 +32,7 @@ def other_store(store: TrackingStore, request: pytest.FixtureRequest) -> Trackin
     return prepare_store(TrackConfig(uri=store.uri, model_name=request.node.name))
 
 
-def test_a_version_tells_what_it_encodes(registered: RegisteredEncoder, encoder: ItemEncoder) -> None:
+def test_a_version_tells_what_it_encodes(registered: RegisteredModel, encoder: ItemEncoder) -> None:
     assert (registered.name, registered.version) == ("streamrec-item-encoder", 1)
     assert registered.tags == {
         "dimension": "5",
@@ -43,7 +43,7 @@ def test_a_version_tells_what_it_encodes(registered: RegisteredEncoder, encoder:
 
 
 def test_a_version_leads_to_its_run_and_the_run_to_its_model(
-    store: TrackingStore, registered: RegisteredEncoder
+    store: TrackingStore, registered: RegisteredModel
 ) -> None:
     assert registered.run_id is not None
     run = store.client.get_run(registered.run_id)
