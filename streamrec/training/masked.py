@@ -7,7 +7,8 @@ from torch import Tensor
 
 from streamrec.models.batch import ItemBatch
 from streamrec.models.discrete import DiscreteColumns
-from streamrec.models.masked import MaskedNetwork, order_agnostic_nats
+from streamrec.models.masked import order_agnostic_nats
+from streamrec.models.masked_network import MaskedNetwork
 
 VALIDATION_DRAWS = 4
 """Sets of known cells per held-out item."""
