@@ -6,9 +6,7 @@ deploy or schedule the flow neither torch nor MLflow is loaded.
 
 from __future__ import annotations
 
-import secrets
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +16,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import State, TaskRun
 
 from flows.stages import Progress, Stages
-from flows.summary import RunSummary
-from streamrec.config import RunConfig
+from flows.summary import AugmentersSummary, RunSummary
+from streamrec.config import RunConfig, run_name
 from streamrec.errors import StreamRecError
 
 if TYPE_CHECKING:
+    from streamrec.augmenters.compare import Compared
     from streamrec.catalog.checks import ValidationResult
     from streamrec.catalog.ingest import Ingested
     from streamrec.catalog.table import Catalog
     from streamrec.evaluation.latents import LatentQuality
+    from streamrec.evaluation.report import AugmentersReport
     from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.bundle import Bundle
     from streamrec.tracking import TrackedRun, TrackingStore
@@ -55,11 +55,14 @@ IO_STEP: dict[str, Any] = STEP | {"retries": 2, "retry_delay_seconds": 2, "retry
 def item_embeddings(config: RunConfig) -> RunSummary:
     """Make, validate, train, evaluate, register and publish; the new bundle's encoder is the champion.
 
+    Augmenters, where the configuration has them, follow once the embeddings are published, which wait
+    neither for them nor for their success.
+
     Raises:
         StreamRecError: of the first step that failed; what was published before stays as it was.
     """
     begun, stages = time.perf_counter(), Stages()
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    name = run_name()
     folder = config.out.resolve() / "runs" / name
     published = config.out.resolve() / "published"
 
@@ -81,6 +84,7 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, quality, progress)
         with stages("promote"):
             promote_encoder(store, encoder, bundle)
+        compared, augmenters = augment(config, run, ingested.catalog, folder, stages)
         summary = RunSummary(
             run=name,
             folder=folder,
@@ -94,11 +98,12 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             metrics=quality.metrics(),
             example=str(bundle.searcher.items.table[ingested.catalog.schema.item_id][0]),
             warnings=tuple(str(check) for check in validation.warnings),
+            augmenters=augmenters,
             seconds=stages.seconds,
             total_seconds=time.perf_counter() - begun,
         )
         with stages("report"):
-            report(config, run, ingested, validation, history, quality, bundle, summary)
+            report(config, run, ingested, validation, history, quality, bundle, compared, summary)
     return summary.model_copy(
         update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
     )
@@ -227,6 +232,69 @@ def promote_encoder(store: TrackingStore, encoder: RegisteredModel, bundle: Bund
     promote(store, encoder.version, {"bundle": bundle.manifest.version})
 
 
+def augment(
+    config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, stages: Stages
+) -> tuple[Compared | None, AugmentersSummary | None]:
+    """Fit, compare and register augmenters, if there are to be any.
+
+    An error is not raised but kept in the summary and as a tag of the MLflow run.
+    """
+    if config.augmenters is None:
+        return None, None
+    with stages("augment") as progress:
+        try:
+            compared = compare_augmenters(config, catalog, folder, progress)
+        except Exception as error:
+            return None, _without_augmenters(run, error)
+    with stages("enrol"):
+        try:
+            return compared, register_best_augmenter(config, run, compared)
+        except Exception as error:
+            return compared, _without_augmenters(run, error)
+
+
+def _without_augmenters(run: TrackedRun, error: Exception) -> AugmentersSummary:
+    told = str(error) if isinstance(error, StreamRecError) else f"{type(error).__name__}: {error}"
+    run.set_tags({"augmenters.error": told})
+    return AugmentersSummary(error=told)
+
+
+@task(**STEP)
+def compare_augmenters(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> Compared:
+    """Fit the configured families and judge what they draw; they are written to `folder`/augmenters."""
+    from streamrec.fit import fit_augmenters
+
+    return fit_augmenters(catalog, config, folder, progress)
+
+
+@task(**IO_STEP)
+def register_best_augmenter(config: RunConfig, run: TrackedRun, compared: Compared) -> AugmentersSummary:
+    """Record the comparison and register its best family, as the champion unless it gives rows away."""
+    from streamrec.augmenters.findings import facts, markdown, metrics, reason
+    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE, COMPARISON_TABLE
+    from streamrec.pyfunc.registry import promote, register_augmenter
+
+    comparison, page = compared.comparison, compared.folder / COMPARISON_PAGE
+    run.log_metrics(metrics(comparison))
+    for file in (compared.folder / COMPARISON_TABLE, page):
+        run.log_files(file, compared.folder.name)
+    own = run.of_model(config.track.augmenter_name)
+    version = register_augmenter(
+        own, compared.best, facts(comparison), markdown(comparison, compared.labels)
+    ).version
+    champion = comparison.best not in comparison.leaks
+    if champion:
+        promote(own.store, version)
+    return AugmentersSummary(
+        family=comparison.best,
+        reason=reason(comparison),
+        page=page,
+        model=own.store.model_name,
+        version=version,
+        champion=champion,
+    )
+
+
 @task(**IO_STEP)
 def report(
     config: RunConfig,
@@ -236,6 +304,7 @@ def report(
     history: History,
     quality: LatentQuality,
     bundle: Bundle,
+    compared: Compared | None,
     summary: RunSummary,
 ) -> None:
     """Write the run's page and summary; show them in MLflow and Prefect."""
@@ -251,9 +320,27 @@ def report(
         summary.folder / "evaluation",
         Published(bundle.path, bundle.manifest.model_dump(mode="json", by_alias=True), summary.example),
         Durations(summary.seconds, summary.compute, summary.orchestration, summary.total_seconds),
+        None if summary.augmenters is None else _augmenters(summary, compared),
     )
     write_report(summary.folder / REPORT, page)
     (summary.folder / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
     run.log_files(summary.folder / REPORT)
     run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
     create_markdown_artifact(summary.to_markdown(), key="item-embeddings", description=summary.run)
+
+
+def _augmenters(summary: RunSummary, compared: Compared | None) -> AugmentersReport:
+    from streamrec.augmenters.findings import lines, reason
+    from streamrec.evaluation.report import AugmentersReport
+    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE
+
+    error = summary.augmenters.error if summary.augmenters else None
+    if compared is None:
+        return AugmentersReport(error)
+    return AugmentersReport(
+        error,
+        compared.comparison.best,
+        reason(compared.comparison),
+        lines(compared.comparison, compared.labels),
+        f"{compared.folder.name}/{COMPARISON_PAGE}",
+    )

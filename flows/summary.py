@@ -9,10 +9,36 @@ from pydantic import BaseModel, ConfigDict
 
 from streamrec.console import align
 
-COMPUTE = ("generate", "ingest", "train", "evaluate", "publish", "report")
+COMPUTE = ("generate", "ingest", "train", "evaluate", "publish", "augment", "report")
 """Stages that do the work. What is left is the price of orchestration."""
-TRACKING = ("track", "register", "promote")
+TRACKING = ("track", "register", "promote", "enrol")
 """Stages that speak to MLflow."""
+
+
+class AugmentersSummary(BaseModel):
+    """What a run's augmenters came to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str | None = None
+    """The one that was chosen; None where none could be."""
+    reason: str | None = None
+    """Why it was."""
+    page: Path | None = None
+    """The comparison."""
+    model: str | None = None
+    """Registered model of item rows."""
+    version: int | None = None
+    """Its version."""
+    champion: bool = False
+    """Whether it is the champion: not so where it gives training rows away."""
+    error: str | None = None
+    """What went wrong; the embeddings are published all the same."""
+
+    def to_text(self) -> str:
+        """The family and its version."""
+        alias = "the champion" if self.champion else "the challenger: it gives training rows away"
+        return f"{self.family}: {self.model} version {self.version}, {alias}"
 
 
 class RunSummary(BaseModel):
@@ -44,6 +70,8 @@ class RunSummary(BaseModel):
     """Id of an item, to search with."""
     warnings: tuple[str, ...]
     """Expectations that failed without stopping the run."""
+    augmenters: AugmentersSummary | None = None
+    """Generative models of the rows; None where the configuration has none."""
     seconds: dict[str, float]
     """Duration of each stage."""
     total_seconds: float
@@ -72,6 +100,17 @@ class RunSummary(BaseModel):
         """Sum of `orchestration`."""
         return sum(self.orchestration.values())
 
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Expectations that failed, and augmenters that could not be fitted."""
+        error = self.augmenters.error if self.augmenters else None
+        return self.warnings + ((f"augmenters: {error}",) if error else ())
+
+    @property
+    def fitted_augmenters(self) -> AugmentersSummary | None:
+        """The augmenters of a run that has some."""
+        return self.augmenters if self.augmenters and self.augmenters.error is None else None
+
     def compared_with_pca(self) -> list[tuple[str, float, float]]:
         """Each metric that was also measured for a PCA of the same width: (name, ours, PCA's)."""
         names = [name.removeprefix("latent_") for name in self.metrics if name.startswith("latent_")]
@@ -87,15 +126,17 @@ class RunSummary(BaseModel):
         out = self.folder.parents[1]
         option = "" if out == Path("data").resolve() else f" --out {shlex.quote(str(out))}"
         refused = f"{self.refused:,} rows, kept in {self.folder / 'quarantine.parquet'}"
+        fitted = self.fitted_augmenters
         blocks = [
             f"Published {self.items:,} items as embeddings of {self.dimension} numbers.",
             align([("quality, at best 1", "these", "PCA"), *quality]),
-            *(f"warning: {warning}" for warning in self.warnings),
+            *(f"warning: {warning}" for warning in self.all_warnings),
             align(
                 [
                     ("bundle", str(self.bundle)),
                     ("report", str(self.folder / "report.html")),
                     ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
+                    *([("augmenter", fitted.to_text()), ("  compared", str(fitted.page))] if fitted else []),
                     *([("refused", refused)] if self.refused else []),
                     ("seconds", f"{self.total_seconds:.1f}"),
                     ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
@@ -110,10 +151,12 @@ class RunSummary(BaseModel):
 
     def to_markdown(self) -> str:
         """A page for Prefect's artifacts."""
+        fitted = self.fitted_augmenters
         facts = {
             "bundle": f"`{self.bundle}`",
             "items": f"{self.items:,} ({self.refused:,} rows refused)",
             "model": f"{self.model} version {self.version}, champion",
+            **({"augmenter": fitted.to_text()} if fitted else {}),
             "compute": f"{self.compute_seconds:.1f} s",
             "orchestration": f"{self.orchestration_seconds:.1f} s",
             **{f"{stage} stage": f"{seconds:.1f} s" for stage, seconds in self.seconds.items()},
@@ -121,8 +164,8 @@ class RunSummary(BaseModel):
         }
         rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
         page = f"# {self.run}\n\n| | |\n|---|---|\n{rows}\n"
-        if self.warnings:
-            page += "\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in self.warnings) + "\n"
+        if self.all_warnings:
+            page += "\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in self.all_warnings) + "\n"
         return page
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,6 +101,42 @@ def run(
         with listening(display):
             summary = item_embeddings(run_config)
     print(summary.model_copy(update={"total_seconds": time.perf_counter() - begun}).to_text())
+
+
+@app.command()
+def compare(config: ConfigFile = None, settings: Settings = None, out: OutOverride = None) -> None:
+    """Fit generative models of the items and judge the rows that they make, without publishing."""
+    run_config = _configure(config, settings, out)
+    from streamrec.augmenters.findings import lines, metrics, reason
+    from streamrec.catalog.make import make_catalog
+    from streamrec.config import run_name
+    from streamrec.console import StageDisplay, align
+    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE, COMPARISON_TABLE
+    from streamrec.fit import fit_augmenters, fit_item_encoder
+    from streamrec.tracking import prepare_store
+
+    name = run_name()
+    folder = run_config.out.resolve() / "runs" / name
+    with StageDisplay() as display:
+        with display.stage("track"):
+            store = prepare_store(run_config.track)
+        with store.start_run(name) as run:
+            run.log_config(run_config)
+            with display.stage("read") as progress:
+                catalog = make_catalog(run_config, folder, progress).catalog
+            with display.stage("train") as progress:
+                epochs = run_config.train.epochs
+                fit_item_encoder(
+                    catalog, run_config, folder, [lambda numbers: progress(int(numbers["epoch"]), epochs)]
+                )
+            with display.stage("augment") as progress:
+                compared = fit_augmenters(catalog, run_config, folder, progress)
+            run.log_metrics(metrics(compared.comparison))
+            for file in (COMPARISON_TABLE, COMPARISON_PAGE):
+                run.log_files(compared.folder / file, compared.folder.name)
+    print(align(lines(compared.comparison, compared.labels)))
+    print(f"\n{reason(compared.comparison)}\n")
+    print(align([("page", str(compared.folder / COMPARISON_PAGE)), ("best", str(compared.best))]))
 
 
 @app.command()
@@ -211,9 +248,9 @@ def doctor(config: ConfigFile = None, settings: Settings = None, out: OutOverrid
 
 
 def _configure(path: Path | None, settings: list[str] | None, out: Path | None) -> RunConfig:
-    from streamrec.config import load_config, parse_config
+    from streamrec.config import QUICK_RUN, load_config, parse_config
 
-    config = load_config(path, settings) if path else parse_config({"generate": {}}, settings, "streamrec")
+    config = load_config(path, settings) if path else parse_config(deepcopy(QUICK_RUN), settings, "streamrec")
     if config.ingest is not None and config.features is not None:
         from streamrec.catalog.source import open_table
 

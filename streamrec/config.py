@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,6 +152,23 @@ class RunConfig(_Stage):
         if self.generate is not None and self.features is not None:
             raise ValueError("'generate' knows its own features; remove 'features'")
         return self
+
+
+QUICK_RUN: dict[str, Any] = {
+    "generate": {},
+    "augmenters": {
+        "flow": {"width": 128, "blocks": 3},
+        "diffusion": {"width": 128, "blocks": 3},
+        "fit": {"steps": 2_000},
+        "rows": 5_000,
+    },
+}
+"""What is run without a file: a synthetic table, and augmenters that are fitted within a minute or two."""
+
+
+def run_name() -> str:
+    """Name of a new run and of its folder: the time, and four digits drawn at random."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConfig:

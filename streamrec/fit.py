@@ -1,4 +1,4 @@
-"""From a catalogue to a fitted `ItemEncoder`: codec and training."""
+"""From a catalogue to a fitted `ItemEncoder`, and to augmenters beside it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
+from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.catalog.split import split_items
 from streamrec.catalog.table import Catalog
@@ -20,6 +22,12 @@ from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.training.device import one_thread, resolve_device
 from streamrec.training.loop import Epoch, History, fit
 from streamrec.training.objective import ELBO
+
+if TYPE_CHECKING:
+    from streamrec.augmenters.compare import Compared
+
+AUGMENTERS = "augmenters"
+"""Folder of a run's augmenters, each in a folder of its family's name."""
 
 
 def fit_item_encoder(
@@ -61,6 +69,37 @@ def fit_item_encoder(
     encoder.save(folder)
     (folder / "history.json").write_text(json.dumps(asdict(history), indent=1))
     return encoder, history
+
+
+def fit_augmenters(
+    catalog: Catalog,
+    config: RunConfig,
+    folder: Path,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Compared:
+    """Fit and compare augmenters beside the encoder in `folder`; they go to `folder`/augmenters.
+
+    They learn from the rows that the encoder learnt from and are judged by the same held-out rows. Without
+    the section `augmenters` its defaults are taken.
+
+    Raises:
+        CatalogError: too few rows to fit or to judge.
+        TrainingError: a loss was not finite.
+        BundleError: `folder` holds no encoder.
+    """
+    # Only here: the evaluation brings scikit-learn and matplotlib, which the encoder does without.
+    from streamrec.augmenters.compare import fit_and_compare
+
+    encoder, history = ItemEncoder.load(folder), load_history(folder)
+    return fit_and_compare(
+        split_items(catalog, config),
+        encoder,
+        config.augmenters or AugmentersConfig(),
+        config.seed,
+        folder / AUGMENTERS,
+        encoder_seconds=sum(epoch["seconds"] for epoch in history.epochs),
+        progress=progress,
+    )
 
 
 def load_history(folder: Path) -> History:

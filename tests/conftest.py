@@ -61,9 +61,11 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A working folder in which `streamrec run` has published 300 items, and what the command said."""
+    """A working folder in which `streamrec run` has published 300 items and fitted augmenters; its output."""
     folder = tmp_path_factory.mktemp("run")
     small = ["generate.preset=structured", "generate.items=300", "train.epochs=2", "evaluate.queries=50"]
+    small += ["augmenters.families=[vae, flow]", "augmenters.fit.steps=20", "augmenters.rows=100"]
+    small += ["augmenters.refine={cells: false, ratio_rounds: 0}"]
     done = streamrec("run", *(word for setting in small for word in ("--set", setting)), folder=folder)
     assert done.returncode == 0, done.stderr
     return folder, done

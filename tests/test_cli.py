@@ -24,6 +24,8 @@ STAGES = [
     "register",
     "publish",
     "promote",
+    "augment",
+    "enrol",
     "report",
 ]
 FinishedRun = tuple[Path, subprocess.CompletedProcess[str]]

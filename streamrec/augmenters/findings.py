@@ -22,6 +22,13 @@ def metrics(comparison: Comparison) -> dict[str, float]:
     return found | ranks
 
 
+def facts(comparison: Comparison) -> dict[str, str]:
+    """What a registered version of the best family is tagged with: the reason, and its figures as written."""
+    found = comparison.figures[comparison.best]
+    figures = {f.key: f.write(found[f.key].mean) for f in FIGURES if f.key in found}
+    return {"reason": reason(comparison), "seeds": str(_seeds(comparison)), **figures}
+
+
 def lines(comparison: Comparison, labels: Mapping[str, str]) -> list[tuple[str, ...]]:
     """A header and a line per figure and cost: means of the floors and then of the families.
 
@@ -50,7 +57,7 @@ def reason(comparison: Comparison) -> str:
     """Why the best family was chosen, in one sentence or two."""
     best = comparison.best
     ranks = ", ".join(f"{family} {rank:.2f}" for family, rank in comparison.mean_ranks.items())
-    seeds = max(summary.seeds for summary in comparison.figures[best].values())
+    seeds = _seeds(comparison)
     among = " of the families that give no training rows away" if comparison.leaks else ""
     told = f"{best} has the lowest mean rank{among}: {ranks}; {seeds} table{'s' * (seeds > 1)} each."
     leaks = "; ".join(f"{family}: {how}" for family, how in comparison.leaks.items())
@@ -62,6 +69,10 @@ def markdown(comparison: Comparison, labels: Mapping[str, str]) -> str:
     header, *rows = lines(comparison, labels)
     written = ["|".join(("", *cells, "")) for cells in (header, ("---",) * len(header), *rows)]
     return f"{reason(comparison)}\n\n" + "\n".join(written) + "\n"
+
+
+def _seeds(comparison: Comparison) -> int:
+    return max(summary.seeds for summary in comparison.figures[comparison.best].values())
 
 
 def _line(figure: Figure, comparison: Comparison, labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
+from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.catalog.cells import Role
 from streamrec.catalog.formats import Format
 from streamrec.catalog.observe import DISTINCT_LIMIT, NUMBERS, ColumnFacts, observe
@@ -40,6 +41,10 @@ DEFAULTS = RunConfig.model_fields["train"].get_default(call_default_factory=True
 LEAST_STEPS = 1_000
 MOST_EPOCHS = 200
 """A draft asks for at least so many training steps, in at most so many epochs."""
+
+AUGMENTERS = AugmentersConfig()
+LEAST_FIT_STEPS = 2_000
+"""A draft asks for so many steps of an augmenter at least, and for no more than the default."""
 
 ROUTINE = ("numbers", "text that repeats", "boolean", "unique, never missing")
 """Reasons that the facts already tell."""
@@ -131,6 +136,8 @@ def draft_config(
         "features:",
         *_features(inferred),
         "",
+        *_augmenters(inferred.rows),
+        "",
         "# Settings at their defaults; take off the # to change one.",
         *_settings({"train.epochs": _epochs(inferred.rows)}),
     ]
@@ -161,6 +168,22 @@ def _features(inferred: InferredSchema) -> list[str]:
     ignored = [column for column in inferred.columns if column.role == "ignored"]
     lines += ["  # Left out:"] if ignored else []
     return lines + [f"  #   {_one_line(column.name)}:{comment(column)[3:]}" for column in ignored]
+
+
+def _augmenters(rows: int) -> list[str]:
+    """The section that a run fits augmenters by, off: it multiplies the time that a run takes."""
+    return [
+        "# Take off the # to fit models that make items, too, and compare them.",
+        "# augmenters:",
+        f"#   families: {_scalar(list(AUGMENTERS.families))}",
+        "#   fit:",
+        f"#     steps: {_fit_steps(rows)}",
+    ]
+
+
+def _fit_steps(rows: int) -> int:
+    """Training steps of an augmenter of so many rows: two per row in thousands, within what pays."""
+    return min(max(math.ceil(2 * rows / 1_000) * 1_000, LEAST_FIT_STEPS), AUGMENTERS.fit.steps)
 
 
 def _epochs(rows: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -63,6 +63,22 @@ class Durations:
 
 
 @dataclass(frozen=True)
+class AugmentersReport:
+    """Generative models of the rows, side by side; nothing but an error where none could be fitted."""
+
+    error: str | None = None
+    """What went wrong."""
+    best: str | None = None
+    """The family that was chosen."""
+    reason: str | None = None
+    """Why it was."""
+    lines: Sequence[Sequence[str]] = ()
+    """A header and a line per figure: the figure, then floors and families."""
+    page: str | None = None
+    """Where the whole comparison is, from the report's folder."""
+
+
+@dataclass(frozen=True)
 class RunReport:
     """What is told of a run; a part that a run did not come to is None."""
 
@@ -77,6 +93,7 @@ class RunReport:
     """Folder that `evaluate_item_encoder` wrote."""
     published: Published | None = None
     durations: Durations | None = None
+    augmenters: AugmentersReport | None = None
 
 
 def write_report(path: Path, report: RunReport) -> None:

@@ -232,6 +232,21 @@ def test_a_small_table_is_trained_for_more_epochs(tmp_path: Path) -> None:
     assert drafted == {1_682: {"epochs": 170}, 9_874: {}, 100_000: {}}
 
 
+def test_a_draft_offers_augmenters_with_steps_that_fit_the_table(tmp_path: Path) -> None:
+    offered = {}
+    for rows in (200, 3_400, 100_000):
+        pq.write_table(pa.table({"id": range(rows), "x": np.arange(rows) / 7}), tmp_path / "t.parquet")
+        draft = draft_config(str(tmp_path / "t.parquet"))
+        assert "augmenters" not in yaml.safe_load(draft), "a run is not to take longer unasked"
+        head, tail = draft.split("# augmenters:\n")
+        section = tail.split("\n\n")[0].replace("# ", "")
+        config = parse_config({**yaml.safe_load(head), **yaml.safe_load("augmenters:\n" + section)})
+        assert config.augmenters is not None
+        assert config.augmenters.families == ("vae", "diffusion", "flow")
+        offered[rows] = config.augmenters.fit.steps
+    assert offered == {200: 2_000, 3_400: 7_000, 100_000: 20_000}
+
+
 @pytest.mark.parametrize("preset", ["independent", "structured"])
 def test_generated_tables_are_inferred_as_they_were_made(tmp_path: Path, preset: Any) -> None:
     path = tmp_path / "t.parquet"

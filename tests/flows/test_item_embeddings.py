@@ -13,10 +13,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.item_embeddings import item_embeddings
 from flows.summary import RunSummary
+from streamrec.augmenters.store import load_augmenter
 from streamrec.catalog import make
 from streamrec.catalog.ingest import Ingested
 from streamrec.config import RunConfig, parse_config
-from streamrec.errors import BundleError, CatalogError, ValidationFailedError
+from streamrec.errors import BundleError, CatalogError, TrainingError, ValidationFailedError
 from streamrec.pyfunc.registry import challenger, champion
 from streamrec.retrieval.bundle import Bundle
 from streamrec.tracking import prepare_store
@@ -145,6 +146,73 @@ def test_a_disk_that_fails_for_a_moment_is_tried_again(
     monkeypatch.setattr("streamrec.catalog.make.make_catalog", fail_once)
     summary = item_embeddings(configure(tmp_path / "patient", store_uri))
     assert (len(calls), summary.items) == (2, 200)
+
+
+AUGMENTERS = {
+    "families": ["vae", "flow"],
+    "flow": {"width": 16, "blocks": 1, "evaluations": 4},
+    "fit": {"steps": 10},
+    "refine": {"cells": False, "ratio_rounds": 0},
+    "rows": 100,
+}
+
+
+def test_augmenters_are_compared_and_the_best_becomes_champion(tmp_path: Path, store_uri: str) -> None:
+    config = configure(tmp_path / "made", store_uri, augmenters=AUGMENTERS)
+    summary = item_embeddings(config)
+    assert summary.augmenters is not None
+    folder = summary.folder / "augmenters"
+    assert {path.name for path in folder.iterdir()} == {
+        "vae",
+        "flow",
+        "comparison.html",
+        "comparison.parquet",
+    }
+    best = load_augmenter(folder / str(summary.augmenters.family))
+    assert best.sample(3).num_rows == 3
+    assert list(summary.seconds)[-4:] == ["promote", "augment", "enrol", "report"]
+
+    store = prepare_store(config.track)
+    version = champion(store.of_model("streamrec-augmenter"))
+    assert version is not None
+    assert (version.version, version.tags["family"]) == (summary.augmenters.version, best.family)
+    assert version.tags["reason"] == summary.augmenters.reason
+    assert (
+        version.tags["codec_fingerprint"] == Bundle.open(config.out / "published").manifest.codec_fingerprint
+    )
+    described = store.client.get_model_version(version.name, str(version.version)).description
+    assert "|Shape error, %|" in described
+
+    assert version.run_id is not None
+    recorded = store.client.get_run(version.run_id).data.metrics
+    assert {"augmenters/vae/shape_error", "augmenters/flow/nll", "seconds/augment"} <= recorded.keys()
+    kept = {file.path for file in store.client.list_artifacts(version.run_id, "augmenters")}
+    assert kept == {"augmenters/comparison.html", "augmenters/comparison.parquet"}
+    page = (summary.folder / "report.html").read_text()
+    assert 'href="augmenters/comparison.html"' in page
+    assert "Network evaluations per row" in page
+
+
+def test_augmenters_that_fail_are_told_and_embeddings_published_all_the_same(
+    tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **settings: object) -> None:
+        raise TrainingError("loss <nan> at epoch 3")
+
+    monkeypatch.setattr("streamrec.augmenters.compare.fit_augmenter", fail)
+    config = configure(tmp_path / "unmade", store_uri, augmenters=AUGMENTERS)
+    summary = item_embeddings(config)
+    bundle = Bundle.open(config.out / "published")
+    best = champion(prepare_store(config.track))
+    assert best is not None
+    assert (bundle.path, best.version) == (summary.bundle, summary.version)
+    assert summary.augmenters is not None
+    assert summary.augmenters.error == "loss <nan> at epoch 3"
+    assert "warning: augmenters: loss <nan> at epoch 3" in summary.to_text()
+    assert "loss &lt;nan&gt; at epoch 3" in (summary.folder / "report.html").read_text()
+    run = prepare_store(config.track).client.get_run(str(best.run_id))
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["augmenters.error"] == "loss <nan> at epoch 3"
 
 
 @pytest.mark.parametrize(

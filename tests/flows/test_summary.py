@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.summary import RunSummary
+from flows.summary import AugmentersSummary, RunSummary
 
 SUMMARY = RunSummary(
     run="20260101T000000Z-abcd",
@@ -60,3 +60,30 @@ def test_markdown_holds_every_metric_and_stage() -> None:
     assert all(f"| {name} |" in page for name in SUMMARY.metrics)
     assert all(f"| {stage} stage |" in page for stage in SUMMARY.seconds)
     assert "- column 'a': drift" in page
+
+
+FITTED = AugmentersSummary(
+    family="flow",
+    reason="flow has the lowest mean rank",
+    page=Path("/somewhere/comparison.html"),
+    model="streamrec-augmenter",
+    version=2,
+    champion=True,
+)
+
+
+def test_fitted_augmenters_are_named_with_their_version_and_page() -> None:
+    summary = SUMMARY.model_copy(update={"augmenters": FITTED})
+    assert "flow: streamrec-augmenter version 2, the champion" in summary.to_text()
+    assert "/somewhere/comparison.html" in summary.to_text()
+    assert "streamrec-augmenter version 2, the champion" in summary.to_markdown()
+    leaking = SUMMARY.model_copy(update={"augmenters": FITTED.model_copy(update={"champion": False})})
+    assert "the challenger: it gives training rows away" in leaking.to_text()
+    assert "augmenter" not in SUMMARY.to_text()
+
+
+def test_augmenters_that_failed_are_a_warning_on_every_screen() -> None:
+    failed = SUMMARY.model_copy(update={"augmenters": AugmentersSummary(error="found 7 rows")})
+    assert "warning: augmenters: found 7 rows" in failed.to_text()
+    assert "- augmenters: found 7 rows" in failed.to_markdown()
+    assert "version None" not in failed.to_text()
