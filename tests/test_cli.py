@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from streamrec.config import load_config
+from streamrec.config import TrackConfig, load_config
 from streamrec.retrieval.bundle import Bundle
+from streamrec.tracking import prepare_store
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 STAGES = [
@@ -47,8 +48,8 @@ def test_run_publishes_and_says_what_how_good_where_and_what_next(finished_run: 
 
 def test_run_away_from_a_terminal_prints_plain_lines_per_stage(finished_run: FinishedRun) -> None:
     lines = finished_run[1].stderr.splitlines()
-    stages = [line.split()[0] for line in lines]
-    assert stages == STAGES
+    stages = dict.fromkeys(line.split()[0] for line in lines)  # a slow stage has lines of progress
+    assert list(stages) == STAGES
     assert "\x1b" not in finished_run[1].stderr
 
 
@@ -149,6 +150,28 @@ def test_generate_then_init_then_validate(command: Command, tmp_path: Path) -> N
     assert "row_count" in failing.stderr
 
 
+def test_compare_prints_and_keeps_the_comparison_and_publishes_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    small = ["generate.preset=structured", "generate.items=300", "train.epochs=2", "augmenters.rows=100"]
+    small += ["augmenters.families=[vae, flow]", "augmenters.fit.steps=20"]
+    small += ["augmenters.refine={cells: false, ratio_rounds: 0}"]
+    done = command("compare", *(word for setting in small for word in ("--set", setting)), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == ["real", "holdout", "independent", "marginals", "vae", "flow"]
+    assert any(row.startswith("Detection AUC") for row in rows)
+    stages = dict.fromkeys(line.split()[0] for line in done.stderr.splitlines())
+    assert list(stages) == ["track", "read", "train", "augment"]
+    (run,) = (tmp_path / "data" / "runs").iterdir()
+    assert pq.read_table(run / "augmenters" / "comparison.parquet").num_rows > 0
+    assert f"page  {run / 'augmenters' / 'comparison.html'}" in done.stdout
+    assert not (tmp_path / "data" / "published").exists()
+    store = prepare_store(TrackConfig(), tmp_path)
+    (recorded,) = store.client.search_runs([store.experiment_id])
+    assert recorded.data.metrics["augmenters/flow/shape_error"] > 0
+
+
 def test_init_overwrites_nothing(command: Command, tmp_path: Path) -> None:
     command("generate", "-o", "items.parquet", "--items", "50", folder=tmp_path)
     (tmp_path / "run.yaml").write_text("mine")
@@ -163,6 +186,11 @@ def test_init_overwrites_nothing(command: Command, tmp_path: Path) -> None:
             "run -c absent.yaml",
             2,
             "error: absent.yaml: cannot read the configuration: No such file or directory",
+        ),
+        (
+            "compare --set augmenters.families=[gan]",
+            2,
+            "error: streamrec: augmenters.families.0: input should be 'vae_prior', 'vae',",
         ),
         ("run --set trian.epochs=1", 2, "error: streamrec: unknown setting 'trian'; did you mean 'train'?"),
         ("run -c table.yaml", 2, "error: ingest: nowhere.csv: no such file or folder"),
