@@ -10,8 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from streamrec.augmenters.drafts import Draft, Drafter, Space, concatenate
+from streamrec.augmenters.impute import impute
 from streamrec.augmenters.protocol import Capabilities, Condition
 from streamrec.augmenters.refinement.refinement import Refinement
+from streamrec.augmenters.rows import RowDrafter
 from streamrec.augmenters.settings import Family
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.errors import SamplingError
@@ -80,6 +82,13 @@ class TableAugmenter:
         with one_thread(resolve_device("cpu")):
             return self.drafter.log_density(self.codec.encode(table), seed)  # type: ignore[attr-defined]
 
+    def impute(self, table: pa.Table, draws: int, seed: int = 0) -> list[pa.Table]:
+        """Tables (n,) like `table` with its missing cells drawn; see `Augmenter.impute`."""
+        if not isinstance(self.drafter, RowDrafter):
+            raise SamplingError(f"{self.family}: cannot impute; use the family flow")
+        with one_thread(resolve_device("cpu")):
+            return impute(self.space, self.drafter, table, draws, seed)
+
     def save(self, folder: Path) -> None:
         """Write the augmenter into `folder`."""
         from streamrec.augmenters.store import save_augmenter
@@ -94,5 +103,5 @@ class TableAugmenter:
             count = max(math.ceil(n * self.refinement.candidates), LEAST_CANDIDATES)
         with one_thread(resolve_device("cpu")):
             draft = self.drafter.draft(given[np.arange(count) % max(n, 1)], first)
-        draft = self.refinement.redraw(draft, self.space.missing(draft.codes), second)
-        return self.refinement.thin(draft, n, third)
+        draft = self.refinement.redraw(draft, self.space, second)
+        return self.refinement.thin(draft, self.space, n, third)

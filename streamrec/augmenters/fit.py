@@ -77,7 +77,7 @@ def fit_augmenter(
     with one_thread(resolve_device("cpu")):
         drafter = _drafter(family, rows, space, config, seed, model, callbacks, checkpoints)
     bare = TableAugmenter(family, space, drafter, Refinement())
-    refinement = Refinement.fit(bare, space.draft(rows, seed), config.refine, seed)
+    refinement = Refinement.fit(lambda n, draws: bare.draft(n, seed=draws), space, rows, config.refine, seed)
     return TableAugmenter(family, space, drafter, refinement)
 
 

@@ -28,7 +28,7 @@ class RefineConfig(_Settings):
     """Draw every number again from a regression tree per column, guided by the drawn row."""
     noise: float = Field(0.1, gt=0)
     """Standard deviation, in scores, of the noise between a row and its guide."""
-    min_leaf: int = Field(5, ge=1)
+    min_leaf: int = Field(3, ge=1)
     """Training rows that a cell is drawn from, at least."""
     ratio_rounds: int = Field(3, ge=0)
     """Rounds of the density ratio by which too many drawn rows are thinned; 0: none are."""
@@ -39,7 +39,7 @@ class RefineConfig(_Settings):
 class FitConfig(_Settings):
     """How long and how the networks are trained."""
 
-    steps: int = Field(20_000, ge=1)
+    steps: int = Field(16_000, ge=1)
     """Steps of the flow or the diffusion."""
     batch_size: int = Field(512, ge=2)
     """Rows per step."""

@@ -65,7 +65,6 @@ def save_augmenter(augmenter: TableAugmenter, folder: Path) -> None:
         "family": augmenter.family,
         "codec": space.codec.fingerprint,
         "settings": settings,
-        "refinement": augmenter.refinement.settings(),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
 
@@ -97,7 +96,7 @@ def load_augmenter(folder: str | Path) -> TableAugmenter:
         space = Space(codec, ScoreMap.from_arrays(_arrays("scores", tensors)))
         family = cast(Family, description["family"])
         drafter = _drafter(family, space, tensors, description["settings"], folder)
-        refinement = Refinement.from_arrays(_arrays("refinement", tensors), description["refinement"])
+        refinement = Refinement.from_arrays(_arrays("refinement", tensors))
     except OSError as error:
         raise BundleError(f"{folder}: cannot read the augmenter: {error}") from error
     except (ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:

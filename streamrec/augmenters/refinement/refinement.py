@@ -1,43 +1,207 @@
-"""`Refinement`: drawn rows made exact, then thinned to the density of real ones."""
+"""`Refinement`: drawn rows made exact cell by cell, then thinned to the density of real ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from streamrec.augmenters.drafts import Draft
+from streamrec.augmenters.drafts import Draft, Space
+from streamrec.augmenters.refinement.cells import CellTrees
+from streamrec.augmenters.refinement.forest import under
+from streamrec.augmenters.refinement.inputs import Codes, Flags, Floats, RowInputs
+from streamrec.augmenters.refinement.moments import MomentRatio
+from streamrec.augmenters.refinement.ratio import DensityRatio, thin
+from streamrec.augmenters.settings import RefineConfig
+from streamrec.catalog.encoded import EncodedRows
+
+ROTATIONS = 10
+"""Principal components of the numbers in their own units that the ratio sees beside the scores."""
+RATIO_ROWS = 50_000
+"""Real rows that the ratio is fitted on, at most."""
+RATIO_DRAWS = 3
+"""Drawn rows per real row that the trees of the ratio are fitted on."""
+MOMENT_DRAWS = 4
+"""Drawn rows per real row, others than those, that the ratio's log-linear part is fitted on."""
+
+Arrays = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Rotation:
+    """Principal components of standardised numbers: what trees on single columns cannot see."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    components: NDArray[np.float64]
+    """(N, r)."""
+
+    @classmethod
+    def fit(cls, numbers: NDArray[np.float64]) -> Rotation:
+        """From the numbers (n, N) of real rows, NaN where missing."""
+        counts = np.maximum((~np.isnan(numbers)).sum(0), 1)
+        mean = np.nansum(numbers, 0) / counts
+        deviation = np.sqrt(np.nansum((numbers - mean) ** 2, 0) / counts)
+        deviation = np.where(deviation > 0, deviation, 1.0)
+        centred = np.nan_to_num((numbers - mean) / deviation)
+        _, components = np.linalg.eigh(centred.T @ centred)
+        return cls(mean, deviation, components[:, ::-1][:, :ROTATIONS])
+
+    def of(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Components (n, r) of numbers (n, N)."""
+        centred = np.nan_to_num((numbers - self.mean) / self.deviation)
+        return (centred @ self.components).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Refinement:
-    """Nothing, yet."""
+    """Trees of the cells and a density ratio in two parts, each where it was asked for."""
 
-    thins = False
-    candidates = 1.0
+    cells: CellTrees | None = None
+    ratio: DensityRatio | None = None
+    moments: MomentRatio | None = None
+    rotation: Rotation | None = None
+    candidates: float = 1.0
+    """Rows drawn per row that is kept."""
 
-    @classmethod
-    def fit(cls, augmenter: Any, real: Draft, config: Any, seed: int) -> Refinement:
-        """Fit."""
-        return cls()
-
-    def redraw(self, draft: Draft, missing: NDArray[np.bool_], seed: int) -> Draft:
-        """Rows with every number drawn again."""
-        return draft
-
-    def thin(self, draft: Draft, n: int, seed: int) -> Draft:
-        """n of the rows."""
-        return draft.take(slice(n))
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays."""
-        return {}
-
-    def settings(self) -> dict[str, Any]:
-        """Settings."""
-        return {}
+    @property
+    def thins(self) -> bool:
+        """Whether more rows are to be drawn than are kept."""
+        return self.ratio is not None
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> Refinement:
-        """Inverse."""
-        return cls()
+    def fit(
+        cls,
+        draft: Callable[[int, int], Draft],
+        space: Space,
+        rows: EncodedRows,
+        config: RefineConfig,
+        seed: int,
+    ) -> Refinement:
+        """Learn from training rows (n,) and from what a family draws.
+
+        Args:
+            draft: rows (m,) of the family by seed, not refined.
+            space: codec and scores.
+            rows: encoded training rows.
+            config: settings.
+            seed: of everything random.
+        """
+        if not space.scores.columns:
+            return cls()
+        real = space.draft(rows, seed)
+        exact = Draft(real.codes, _middle(space, rows))
+        missing = space.missing(real.codes)
+        chosen = np.random.default_rng([seed, 7]).permutation(len(rows))[:RATIO_ROWS]
+        drawn = draft(RATIO_DRAWS * len(chosen), seed + 1)
+        cells = None
+        if config.cells:
+            cells = CellTrees.fit(
+                exact.scores,
+                real.scores,
+                missing,
+                real.codes,
+                space.columns.sizes,
+                config.noise,
+                config.min_leaf,
+                seed,
+            )
+        if not config.ratio_rounds:
+            return cls(cells)
+        unthinned = cls(cells, rotation=Rotation.fit(_numbers(space, exact)))
+        drawn = unthinned.redraw(drawn, space, seed)
+        shown = exact if cells else real
+        ratio = DensityRatio.fit(
+            unthinned.features(shown.take(chosen), space),
+            unthinned.features(drawn, space),
+            config.ratio_rounds,
+            seed,
+        )
+        fresh = unthinned.redraw(draft(MOMENT_DRAWS * len(chosen), seed + 2), space, seed + 1)
+        moments = MomentRatio.fit(
+            _parts(shown.take(chosen), space),
+            _parts(fresh, space),
+            ratio.log_ratio(unthinned.features(fresh, space)),
+            space.columns.sizes,
+        )
+        return replace(unthinned, ratio=ratio, moments=moments, candidates=config.candidates)
+
+    def redraw(self, draft: Draft, space: Space, seed: int) -> Draft:
+        """Rows (n,) with every number drawn again from real cells."""
+        if self.cells is None or not len(draft.codes):
+            return draft
+        missing = space.missing(draft.codes)
+        return Draft(draft.codes, self.cells.draw(draft.scores, missing, draft.codes, seed))
+
+    def thin(self, draft: Draft, space: Space, n: int, seed: int) -> Draft:
+        """n of the rows, in the order in which they were drawn, by their density ratio."""
+        if self.ratio is None or len(draft.codes) <= n:
+            return draft.take(slice(n))
+        log_ratio = self.ratio.log_ratio(self.features(draft, space))
+        if self.moments is not None:
+            log_ratio += self.moments.log_ratio(*_parts(draft, space))
+        return draft.take(np.sort(thin(log_ratio, n, seed)))
+
+    def features(self, draft: Draft, space: Space) -> NDArray[np.float32]:
+        """What the ratio sees of rows: (n, F)."""
+        inputs = RowInputs(draft.scores.shape[1], tuple(space.columns.sizes))
+        found = inputs.of(draft.scores, space.missing(draft.codes), draft.codes)
+        if self.rotation is None:
+            return found
+        return np.concatenate([found, self.rotation.of(_numbers(space, draft))], 1)
+
+    def to_arrays(self) -> Arrays:
+        """Arrays by name; `from_arrays` reads them back."""
+        arrays: Arrays = {"candidates": np.array([self.candidates])}
+        if self.cells is not None:
+            arrays |= {f"cells.{name}": array for name, array in self.cells.to_arrays().items()}
+        if self.ratio is not None:
+            arrays |= {f"ratio.{name}": array for name, array in self.ratio.to_arrays().items()}
+        if self.moments is not None:
+            arrays |= {f"moments.{name}": array for name, array in self.moments.to_arrays().items()}
+        if self.rotation is not None:
+            parts = ("mean", "deviation", "components")
+            arrays |= {f"rotation.{name}": getattr(self.rotation, name) for name in parts}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Refinement:
+        """Inverse of `to_arrays`."""
+        parts = ("cells", "ratio", "moments", "rotation")
+        cells, ratio, moments, rotation = (under(arrays, f"{part}.") for part in parts)
+        return cls(
+            CellTrees.from_arrays(cells) if cells else None,
+            DensityRatio.from_arrays(ratio) if ratio else None,
+            MomentRatio.from_arrays(moments) if moments else None,
+            Rotation(**rotation) if rotation else None,
+            float(arrays["candidates"][0]),
+        )
+
+
+def _middle(space: Space, rows: EncodedRows) -> NDArray[np.float32]:
+    """Scores (n, N) of rows with equal numbers at equal scores: the middle rank of their interval."""
+    ranks = space.ranks(rows)
+    inside = ranks.high > ranks.low
+    middle = ndtri(np.where(inside, (ranks.low + ranks.high) / 2, 0.5))
+    return np.where(inside, middle, ranks.scores).astype(np.float32)
+
+
+def _parts(draft: Draft, space: Space) -> tuple[Floats, Flags, Codes]:
+    """Scores (n, N), missing flags (n, N) and codes (n, K)."""
+    return draft.scores, space.missing(draft.codes), draft.codes
+
+
+def _numbers(space: Space, draft: Draft) -> NDArray[np.float64]:
+    """Numbers (n, N) in their own units, NaN where missing."""
+    rows = space.rows(draft)
+    columns = [
+        pc.cast(codec.decode(rows.numbers[:, i], rows.states[:, i]), pa.float64(), safe=False)
+        for i, codec in enumerate(space.codec.numbers)
+    ]
+    return np.column_stack([column.to_numpy(zero_copy_only=False) for column in columns])
