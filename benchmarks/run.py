@@ -6,7 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-ORDER = ("quality", "train", "generate_million", "ingest", "validate", "encode_million", "publish_million")
+ORDER = (
+    "quality",
+    "train",
+    "generate_million",
+    "ingest",
+    "validate",
+    "encode_million",
+    "publish_million",
+    "likelihood",
+    "augmenters",
+    "samplers",
+)
 
 
 def main() -> int:

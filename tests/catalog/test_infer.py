@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.catalog.generate import generate, preset_schema
 from streamrec.catalog.infer import SHOWN_SETTINGS, InferredSchema, draft_config, infer_schema
 from streamrec.catalog.ingest import ingest
@@ -244,7 +245,7 @@ def test_a_draft_offers_augmenters_with_steps_that_fit_the_table(tmp_path: Path)
         assert config.augmenters is not None
         assert config.augmenters.families == ("vae", "diffusion", "flow")
         offered[rows] = config.augmenters.fit.steps
-    assert offered == {200: 2_000, 3_400: 7_000, 100_000: 20_000}
+    assert offered == {200: 2_000, 3_400: 7_000, 100_000: AugmentersConfig().fit.steps}
 
 
 @pytest.mark.parametrize("preset", ["independent", "structured"])
