@@ -24,8 +24,8 @@ SCHEMA = FeatureSchema(
 QUICK = AugmentersConfig(
     flow=FlowConfig(width=48, blocks=2, evaluations=8),
     diffusion=DiffusionConfig(width=48, blocks=2, evaluations=8),
-    fit=FitConfig(steps=400, batch_size=256),
-    refine=RefineConfig(candidates=2.0),
+    fit=FitConfig(steps=600, batch_size=256),
+    refine=RefineConfig(candidates=6.0),
 )
 
 
@@ -45,7 +45,8 @@ def make_table(n: int, seed: int) -> pa.Table:
     kind = rng.choice(["a", "b"], n, p=[0.75, 0.25])
     x = np.where(kind == "a", rng.normal(0, 1, n), rng.normal(6, 1, n))
     z = np.round(x * 3 + rng.normal(0, 1, n)).astype(np.int64)
-    tags = [["old"] * (k == "a") + ["new"] * (r < 0.5) for k, r in zip(kind, rng.random(n), strict=True)]
+    new = rng.random(n) < 0.5
+    tags = [["old"] * int(k == "a") + ["new"] * int(t) for k, t in zip(kind, new, strict=True)]
     return pa.table(
         {
             "id": [f"item-{seed}-{i}" for i in range(n)],

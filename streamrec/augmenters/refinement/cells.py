@@ -187,8 +187,8 @@ class CellTrees:
         ):
             raise BundleError(
                 f"stored cell trees: found {len(stored.donors)} donors for {int(trees.leaves.sum())} leaves "
-                f"of {len(trees)} trees, expected some in every leaf and a column for every tree; fit and save "
-                "the augmenter again"
+                f"of {len(trees)} trees, expected some in every leaf and a column for every tree; fit and "
+                "save the augmenter again"
             )
         return stored
 

@@ -26,8 +26,9 @@ CROSSED_CLASSES = 32
 """Discrete columns of more classes are not crossed with numbers."""
 CROSSED_COLUMNS = 6
 """Discrete columns that are crossed, at most: the first."""
-PRIOR_DEVIATION = 0.1
-"""Standard deviation of an effect before the rows are seen: what a table of few real rows says is shrunk."""
+SINGLE_DEVIATION, CROSSED_DEVIATION = 0.3, 0.1
+"""Standard deviations of an effect of a column's own table, and of a crossed one, before the rows are seen:
+what few real rows say is shrunk."""
 ITERATIONS = 150
 
 Logs = NDArray[np.float64]
@@ -74,7 +75,9 @@ class MomentRatio:
         for cells in real_cells:
             target += np.bincount(cells, minlength=width) / n
         base = log_ratio - log_ratio.max(initial=0.0)
-        penalty = 1 / (n * PRIOR_DEVIATION**2)
+        single_cells = int(starts[len(empty.single) + len(classes)])
+        deviations = np.where(np.arange(width) < single_cells, SINGLE_DEVIATION, CROSSED_DEVIATION)
+        penalty = 1 / (n * deviations**2)
 
         def dual(effects: Logs) -> tuple[float, Logs]:
             logs = base.copy()
@@ -87,7 +90,7 @@ class MomentRatio:
             slope = penalty * effects - target
             for cells, start, size in zip(drawn_cells, offsets, sizes, strict=True):
                 slope[start : start + size] += np.bincount(cells - start, weights, minlength=size)
-            value = highest + np.log(total) - effects @ target + 0.5 * penalty * effects @ effects
+            value = highest + np.log(total) - effects @ target + 0.5 * effects @ (penalty * effects)
             return float(value), slope
 
         found = minimize(dual, np.zeros(width), jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS})

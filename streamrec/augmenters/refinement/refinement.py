@@ -17,7 +17,7 @@ from streamrec.augmenters.refinement.cells import CellTrees
 from streamrec.augmenters.refinement.forest import under
 from streamrec.augmenters.refinement.inputs import Codes, Flags, Floats, RowInputs
 from streamrec.augmenters.refinement.moments import MomentRatio
-from streamrec.augmenters.refinement.ratio import DensityRatio, thin
+from streamrec.augmenters.refinement.ratio import DensityRatio, effective_rows, thin
 from streamrec.augmenters.settings import RefineConfig
 from streamrec.catalog.encoded import EncodedRows
 
@@ -29,6 +29,10 @@ RATIO_DRAWS = 3
 """Drawn rows per real row that the trees of the ratio are fitted on."""
 MOMENT_DRAWS = 4
 """Drawn rows per real row, others than those, that the ratio's log-linear part is fitted on."""
+
+LEAST_EFFECTIVE = 0.5
+"""Share of the drawn rows that their ratios leave effective, at least: ratios that concentrate on fewer, as
+where columns are tied exactly and only few rows keep the tie, are tempered until they do not."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -65,6 +69,8 @@ class Refinement:
 
     cells: CellTrees | None = None
     ratio: DensityRatio | None = None
+    power: float = 1.0
+    """How much of the ratio's logarithm counts."""
     moments: MomentRatio | None = None
     rotation: Rotation | None = None
     candidates: float = 1.0
@@ -99,7 +105,9 @@ class Refinement:
         exact = Draft(real.codes, _middle(space, rows))
         missing = space.missing(real.codes)
         chosen = np.random.default_rng([seed, 7]).permutation(len(rows))[:RATIO_ROWS]
-        drawn = draft(RATIO_DRAWS * len(chosen), seed + 1)
+        # Streams of their own: no sample that a user draws by a small seed is one that trees were grown on.
+        first, second = np.random.SeedSequence([seed, 8]).generate_state(2).tolist()
+        drawn = draft(RATIO_DRAWS * len(chosen), first)
         cells = None
         if config.cells:
             cells = CellTrees.fit(
@@ -123,14 +131,16 @@ class Refinement:
             config.ratio_rounds,
             seed,
         )
-        fresh = unthinned.redraw(draft(MOMENT_DRAWS * len(chosen), seed + 2), space, seed + 1)
+        fresh = unthinned.redraw(draft(MOMENT_DRAWS * len(chosen), second), space, seed + 1)
+        log_ratio = ratio.log_ratio(unthinned.features(fresh, space))
+        power = _power(log_ratio)
         moments = MomentRatio.fit(
             _parts(shown.take(chosen), space),
             _parts(fresh, space),
-            ratio.log_ratio(unthinned.features(fresh, space)),
+            power * log_ratio,
             space.columns.sizes,
         )
-        return replace(unthinned, ratio=ratio, moments=moments, candidates=config.candidates)
+        return replace(unthinned, ratio=ratio, power=power, moments=moments, candidates=config.candidates)
 
     def redraw(self, draft: Draft, space: Space, seed: int) -> Draft:
         """Rows (n,) with every number drawn again from real cells."""
@@ -143,7 +153,7 @@ class Refinement:
         """n of the rows, in the order in which they were drawn, by their density ratio."""
         if self.ratio is None or len(draft.codes) <= n:
             return draft.take(slice(n))
-        log_ratio = self.ratio.log_ratio(self.features(draft, space))
+        log_ratio = self.power * self.ratio.log_ratio(self.features(draft, space))
         if self.moments is not None:
             log_ratio += self.moments.log_ratio(*_parts(draft, space))
         return draft.take(np.sort(thin(log_ratio, n, seed)))
@@ -158,7 +168,7 @@ class Refinement:
 
     def to_arrays(self) -> Arrays:
         """Arrays by name; `from_arrays` reads them back."""
-        arrays: Arrays = {"candidates": np.array([self.candidates])}
+        arrays: Arrays = {"candidates": np.array([self.candidates]), "power": np.array([self.power])}
         if self.cells is not None:
             arrays |= {f"cells.{name}": array for name, array in self.cells.to_arrays().items()}
         if self.ratio is not None:
@@ -176,12 +186,28 @@ class Refinement:
         parts = ("cells", "ratio", "moments", "rotation")
         cells, ratio, moments, rotation = (under(arrays, f"{part}.") for part in parts)
         return cls(
-            CellTrees.from_arrays(cells) if cells else None,
-            DensityRatio.from_arrays(ratio) if ratio else None,
-            MomentRatio.from_arrays(moments) if moments else None,
-            Rotation(**rotation) if rotation else None,
-            float(arrays["candidates"][0]),
+            cells=CellTrees.from_arrays(cells) if cells else None,
+            ratio=DensityRatio.from_arrays(ratio) if ratio else None,
+            power=float(arrays["power"][0]),
+            moments=MomentRatio.from_arrays(moments) if moments else None,
+            rotation=Rotation(**rotation) if rotation else None,
+            candidates=float(arrays["candidates"][0]),
         )
+
+
+def _power(log_ratio: NDArray[np.float64]) -> float:
+    """The largest power, 1 at most, that leaves `LEAST_EFFECTIVE` of the rows effective."""
+    low, high = 0.0, 1.0
+    if _effective(log_ratio) >= LEAST_EFFECTIVE:
+        return high
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _effective(middle * log_ratio) >= LEAST_EFFECTIVE else (low, middle)
+    return low
+
+
+def _effective(log_ratio: NDArray[np.float64]) -> float:
+    return effective_rows(log_ratio) / len(log_ratio)
 
 
 def _middle(space: Space, rows: EncodedRows) -> NDArray[np.float32]:
