@@ -85,6 +85,17 @@ def test_rooms_import_only_rooms_before_them(root: Path) -> None:
     assert wrong == set()
 
 
+def test_what_judges_and_what_is_built_upon_knows_no_augmenter(root: Path) -> None:
+    wrong = {
+        f"{path.relative_to(root)}: {name}"
+        for room in ("catalog", "models", "training", "evaluation")
+        for path in (root / "streamrec" / room).rglob("*.py")
+        for name in imports(path)
+        if name.startswith("streamrec.augmenters")
+    }
+    assert wrong == set()
+
+
 def test_nothing_is_pickled(root: Path) -> None:
     banned = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
     for path in sources(root):

@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 import yaml
 
-from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.catalog.cells import Role
 from streamrec.catalog.formats import Format
 from streamrec.catalog.observe import DISTINCT_LIMIT, NUMBERS, ColumnFacts, observe
 from streamrec.catalog.roles import Proposal, propose
 from streamrec.catalog.source import open_table
-from streamrec.config import IngestConfig, RunConfig
+from streamrec.config import AugmentersConfig, IngestConfig, RunConfig
 from streamrec.errors import CatalogError
 from streamrec.schema import FeatureSchema, MultiLabelColumn
 
