@@ -186,9 +186,9 @@ class CellTrees:
             or trees.feature.max(initial=0) >= max(stored.inputs.width, 1)
         ):
             raise BundleError(
-                f"stored cell trees: found {len(stored.donors)} donors for {int(trees.leaves.sum())} leaves "
-                f"of {len(trees)} trees, expected some in every leaf and a column for every tree; fit and "
-                "save the augmenter again"
+                f"stored cell trees: found {len(stored.donors)} donors, {int(trees.leaves.sum())} leaves and "
+                f"{len(stored.columns)} columns of {len(trees)} trees, expected donors in every leaf and a "
+                "column for every tree; fit and save the augmenter again"
             )
         return stored
 

@@ -39,6 +39,9 @@ SYNTHETIC_ROWS = 2
 PRIOR = 1.0
 """Curvature that a leaf has besides that of its rows: small leaves take small steps."""
 
+LEAST = -600.0
+"""Log ratios further below the highest are taken for equal: their exponentials have no digits left."""
+
 
 @dataclass(frozen=True)
 class DensityRatio:
@@ -121,11 +124,11 @@ def thin(log_ratio: Logs, n: int, seed: int) -> NDArray[np.int64]:
     if n == 0:
         return np.empty(0, np.int64)
     order = np.argsort(-log_ratio, kind="stable")
-    weights = np.exp(log_ratio[order] - log_ratio[order[0]])
+    weights = np.exp(np.maximum(log_ratio[order] - log_ratio[order[0]], LEAST))
     rest = np.cumsum(weights[::-1])[::-1]
-    # As few of the largest as can be are certain. No other row is longer than the step between two ticks.
+    # As few of the largest as can be are certain: no other row is as long as the step between two ticks.
     too_large = (n - np.arange(rows)) * weights * (1 + 1e-9) > rest
-    certain = min(int(np.argmin(too_large)) if not too_large.all() else n, n)
+    certain = int(np.argmin(too_large)) if n < rows else n
     rng = np.random.default_rng([seed, 3])
     others = certain + rng.permutation(rows - certain)
     ticks = rng.random() + np.arange(n - certain)
