@@ -206,6 +206,11 @@ class ItemVAE(nn.Module):
         """Position of the categorical column that the decoder is given; None: there is none."""
         return self._condition
 
+    @property
+    def stateful_columns(self) -> tuple[int, ...]:
+        """Positions of the numeric columns with more than one state: those of `Decoded.states`, in order."""
+        return tuple(self._stateful)
+
     def decode(self, latents: Tensor, prepared: Prepared | None = None) -> Decoded:
         """Parameters of p(x | z) for latents (n, latent_dim).
 
