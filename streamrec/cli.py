@@ -140,6 +140,49 @@ def compare(config: ConfigFile = None, settings: Settings = None, out: OutOverri
 
 
 @app.command()
+def augment(
+    column: Annotated[str, typer.Option("--column", help="Categorical column whose rare values are filled.")],
+    target: Annotated[int, typer.Option("--target", min=1, help="Training rows that each value is to have.")],
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Trainings with and without.")] = 5,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    out: OutOverride = None,
+) -> None:
+    """Fill rare categories with synthetic rows; keep them only where held-out real items gain."""
+    run_config = _configure(config, settings, out)
+    from streamrec.augmenters.lift import REPORT, TABLE
+    from streamrec.augmenters.rare import rare_lift
+    from streamrec.augmenters.settings import AugmentersConfig
+    from streamrec.catalog.make import make_catalog
+    from streamrec.catalog.split import split_items
+    from streamrec.config import run_name
+    from streamrec.console import StageDisplay, align
+
+    folder = run_config.out.resolve() / "runs" / run_name()
+    with StageDisplay() as display:
+        with display.stage("read") as progress:
+            catalog = make_catalog(run_config, folder, progress).catalog
+            split = split_items(catalog, run_config)
+        with display.stage("augment") as progress:
+            found = rare_lift(
+                *split,
+                catalog.schema,
+                run_config,
+                run_config.augmenters or AugmentersConfig(),
+                column,
+                target,
+                range(run_config.seed, run_config.seed + seeds),
+                progress,
+            )
+    found.write(folder)
+    print(align(found.lines()))
+    synthetic = len(found.table) - len(split.train)
+    kept = f"{synthetic:,} synthetic rows are kept" if found.kept else "the synthetic rows are left out"
+    print(f"\n{', '.join(found.train_rows)}: {kept}\n")
+    print(align([("table", str(folder / TABLE)), ("report", str(folder / REPORT))]))
+
+
+@app.command()
 def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")] = Path(
         "items.parquet"
