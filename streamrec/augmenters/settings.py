@@ -32,7 +32,7 @@ class RefineConfig(_Settings):
     """Training rows that a cell is drawn from, at least."""
     ratio_rounds: int = Field(3, ge=0)
     """Rounds of the density ratio by which too many drawn rows are thinned; 0: none are."""
-    candidates: float = Field(4.0, ge=1)
+    candidates: float = Field(3.0, ge=1)
     """Rows drawn per row that is kept."""
 
 
