@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_tables import FAMILIES, QUICK, SCHEMA, Items, make_table
+from kinds import FAMILIES, QUICK, SCHEMA, Items, make_table
 
 from streamrec.augmenters.augmenter import TableAugmenter
 from streamrec.augmenters.fit import fit_augmenter

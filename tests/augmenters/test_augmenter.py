@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from small_tables import FAMILIES, QUICK, Items, make_table
+from kinds import FAMILIES, QUICK, Items, make_table
 
 from streamrec.augmenters.augmenter import TableAugmenter
 from streamrec.augmenters.fit import fit_augmenter

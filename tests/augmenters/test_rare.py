@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from small_tables import QUICK, SCHEMA, make_table
+from kinds import QUICK, SCHEMA, make_table
 
 from streamrec.augmenters.augmenter import TableAugmenter
 from streamrec.augmenters.fit import fit_augmenter
