@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamrec.commands.items import register
 from streamrec.errors import CatalogError, ConfigError, StreamRecError
 
 if TYPE_CHECKING:
@@ -303,6 +304,8 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
             raise ConfigError(f"ingest: {error}") from error
     return config.model_copy(update={"out": out or config.out})
 
+
+register(app)
 
 if __name__ == "__main__":
     main()

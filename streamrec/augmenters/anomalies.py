@@ -17,6 +17,7 @@ from streamrec.augmenters.drafts import Space
 from streamrec.augmenters.rows import RowDrafter
 from streamrec.catalog.encoded import EncodedRows
 from streamrec.errors import BundleError, SamplingError
+from streamrec.evaluation import formats
 from streamrec.evaluation.evaluate import FittedEncoder
 from streamrec.models.batch import ItemBatch
 from streamrec.models.flow.likelihood import log_density
@@ -176,3 +177,28 @@ def _surprises(encoder: FittedEncoder, rows: EncodedRows, deviations: torch.Tens
 def _ranks(values: Floats) -> Floats:
     """1 for the lowest; equal values share their mean rank."""
     return np.asarray(rankdata(values), np.float64)
+
+
+def anomaly_lines(found: pa.Table, items: pa.Table, item_id: str) -> list[tuple[str, ...]]:
+    """A header and a line per odd item: id, rank, bound, density, and its odd columns with their cells.
+
+    Args:
+        found: rows of what `anomalies` returned.
+        items: the table it was asked of.
+        item_id: name of the id column.
+    """
+    rows = {value: row for row, value in enumerate(items[item_id].to_pylist())}
+    dense = DENSITY in found.column_names
+    lines: list[tuple[str, ...]] = [
+        (item_id, "rank", "ELBO", *(["log density"] if dense else []), "odd in (nats more than usual)")
+    ]
+    for item in found.to_pylist():
+        cells = items.slice(rows[item[item_id]], 1).to_pylist()[0]
+        odd = ", ".join(
+            f"{name} = {formats.cell(cells[name])} ({nats:+.1f})"
+            for name, nats in zip(item[ODD], item[ODD_NATS], strict=True)
+            if nats > 0
+        )
+        density = [f"{item[DENSITY]:.1f}"] if dense else []
+        lines.append((str(item[item_id]), f"{item[RANK]:g}", f"{item[ELBO]:.1f}", *density, odd))
+    return lines

@@ -1,0 +1,1 @@
+"""Commands that work on the folder of a finished run."""
