@@ -267,7 +267,11 @@ class ItemVAE(nn.Module):
         A number whose state is missing is 0. A conditional model has the condition of `given`, items (n,).
         """
         classes = [logits.argmax(1) for logits in decoded.categories]
-        return self._items(classes, decoded.labels > 0, decoded.numbers, decoded.states.argmax(2), given)
+        # Where no column has states, there is no dimension to take the likeliest of.
+        states = (
+            decoded.states.argmax(2) if self._stateful else decoded.states.new_zeros(0, dtype=torch.int64)
+        )
+        return self._items(classes, decoded.labels > 0, decoded.numbers, states, given)
 
     def draw(
         self,
