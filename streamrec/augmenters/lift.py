@@ -50,10 +50,18 @@ class RareLift:
     seeds: tuple[int, ...]
     real: dict[str, tuple[float, ...]]
     """By measure: per seed, with the real rows alone."""
+    repeated: dict[str, tuple[float, ...]]
+    """By measure: per seed, with the real rows of the rare categories repeated up to the target: what more
+    weight alone does."""
     augmented: dict[str, tuple[float, ...]]
     """By measure: per seed, with synthetic rows too."""
     table: pa.Table
     """What to train on: the real rows, and where `kept` the synthetic rows of the first seed."""
+
+    @property
+    def arms(self) -> dict[str, dict[str, tuple[float, ...]]]:
+        """What was trained on, by name: per measure, a figure of each seed."""
+        return {"real": self.real, "repeated": self.repeated, "augmented": self.augmented}
 
     @property
     def lifts(self) -> dict[str, Lift]:
@@ -79,8 +87,10 @@ class RareLift:
             "train_rows": self.train_rows,
             "held_out_rows": self.held_out_rows,
             "seeds": list(self.seeds),
-            "real": {name: list(values) for name, values in self.real.items()},
-            "augmented": {name: list(values) for name, values in self.augmented.items()},
+            **{
+                arm: {name: list(values) for name, values in found.items()}
+                for arm, found in self.arms.items()
+            },
             "lifts": {name: lift._asdict() for name, lift in self.lifts.items()},
             "confidence": CONFIDENCE,
             "kept": self.kept,
@@ -94,9 +104,9 @@ class RareLift:
 
     def lines(self) -> list[tuple[str, ...]]:
         """A header and a line per measure: means over the seeds, the lift and its interval."""
-        found: list[tuple[str, ...]] = [("", "real", "augmented", "lift", "95% interval")]
+        found: list[tuple[str, ...]] = [("", *self.arms, "lift", "95% interval")]
         for name, lift in self.lifts.items():
-            means = (formats.number(float(np.mean(part[name]))) for part in (self.real, self.augmented))
+            means = (formats.number(float(np.mean(arm[name]))) for arm in self.arms.values())
             mean, low, high = (formats.number(value) for value in lift)
             found.append((name.replace("_", " "), *means, mean, f"{low} to {high}"))
         return found

@@ -48,14 +48,43 @@ def fill_rare(table: pa.Table, augmenter: Augmenter, column: str, target: int, s
         CatalogError: the table has a column `synthetic` already, or a category that training never saw.
         SamplingError: the family takes no condition.
     """
+
+    def draw(category: Any, n: int, category_seed: int) -> pa.Table:
+        drawn = augmenter.sample(n, {column: category}, seed=category_seed)
+        return drawn.cast(pa.schema([table.schema.field(name) for name in drawn.column_names]))
+
+    return _fill(table, augmenter.schema, column, target, seed, draw)
+
+
+def repeat_rare(table: pa.Table, schema: FeatureSchema, column: str, target: int, seed: int) -> pa.Table:
+    """As `fill_rare`, by copies of the category's own rows, all copied as often give or take one.
+
+    Raises:
+        ConfigError, CatalogError: as `fill_rare`.
+    """
+
+    def draw(category: Any, n: int, category_seed: int) -> pa.Table:
+        own = table.filter(pc.equal(table[column], pa.scalar(category, table[column].type)))
+        return own.take(np.random.default_rng(category_seed).permutation(n) % len(own))
+
+    return _fill(table, schema, column, target, seed, draw)
+
+
+def _fill(
+    table: pa.Table,
+    schema: FeatureSchema,
+    column: str,
+    target: int,
+    seed: int,
+    draw: Callable[[Any, int, int], pa.Table],
+) -> pa.Table:
     if SYNTHETIC in table.column_names:
         raise CatalogError(f"item table: found a column '{SYNTHETIC}', expected none; rename or drop it")
-    counts = rare_categories(table, augmenter.schema, column, target)
-    seeds = np.random.SeedSequence([seed, 9]).generate_state(len(counts))
+    counts = rare_categories(table, schema, column, target)
+    seeds = np.random.SeedSequence([seed, 9]).generate_state(len(counts)).tolist()
     parts = [table.append_column(SYNTHETIC, pa.repeat(False, len(table)))]
     for (category, count), category_seed in zip(counts.items(), seeds, strict=True):
-        drawn = augmenter.sample(target - count, {column: category}, seed=int(category_seed))
-        drawn = drawn.cast(pa.schema([table.schema.field(name) for name in drawn.column_names]))
+        drawn = draw(category, target - count, category_seed)
         parts.append(drawn.append_column(SYNTHETIC, pa.repeat(True, len(drawn))))
     return pa.concat_tables(parts, promote_options="default")
 
@@ -96,17 +125,17 @@ def rare_lift(
     """Measure what filling the rare categories of `column` does to held-out real rows of them.
 
     A flow is fitted on the training rows with the first seed. Each seed then draws its own synthetic rows,
-    and trains the ItemVAE with and without them: same codec, fitted on the real rows, same settings, same
-    initial draws. Queries are held-out rows of the rare categories; neighbours are searched by cosine among
-    real rows only, so that synthetic rows cannot flatter themselves. All measures are means over the rare
-    categories that have held-out rows:
+    and trains the ItemVAE with and without them, and with copies of the real rows in their place: same codec,
+    fitted on the real rows, same settings, same initial draws. Queries are held-out rows of the rare
+    categories; neighbours are searched by cosine among real rows only, so that synthetic rows cannot flatter
+    themselves. All measures are means over the rare categories that have held-out rows:
 
     - `neighbour_purity`: share of the k (`config.evaluate`) neighbours that have the query's category;
     - `neighbour_recall`: share of them that are among the k nearest in the feature space;
     - `classifier_auc`: area under the ROC curve of boosted trees that tell the category from all others.
 
     The intervals are over trainings and draws of one flow and one split: they say nothing of other held-out
-    rows. With synthetic rows an epoch has more steps.
+    rows. With synthetic rows an epoch has more steps, as with copies.
 
     Args:
         train, held_out: disjoint rows of a catalogue.
@@ -138,11 +167,12 @@ def rare_lift(
         seeds[0],
         callbacks=[lambda epoch: tell(int(FIT_UNITS * min(epoch["epoch"] / epochs, 1)), total)],
     )
-    real, augmented, first = [], [], None
+    real, repeated, augmented, first = [], [], [], None
     for number, seed in enumerate(seeds, 1):
         filled = fill_rare(train, flow, column, target, seed)
         first = filled if first is None else first
         real.append(question.answer(train, seed))
+        repeated.append(question.answer(repeat_rare(train, schema, column, target, seed), seed))
         augmented.append(question.answer(filled, seed))
         tell(FIT_UNITS + SEED_UNITS * number, total)
     assert first is not None
@@ -153,6 +183,7 @@ def rare_lift(
         {str(category): len(positions) for category, positions in question.queries.items()},
         tuple(seeds),
         _by_measure(real),
+        _by_measure(repeated),
         _by_measure(augmented),
         first,
     )

@@ -15,7 +15,7 @@ from kinds import QUICK, SCHEMA, make_table
 from streamrec.augmenters.augmenter import TableAugmenter
 from streamrec.augmenters.fit import fit_augmenter
 from streamrec.augmenters.lift import AUC, PURITY, RECALL, REPORT, TABLE, Lift, RareLift
-from streamrec.augmenters.rare import fill_rare, rare_categories, rare_lift
+from streamrec.augmenters.rare import fill_rare, rare_categories, rare_lift, repeat_rare
 from streamrec.augmenters.settings import RefineConfig
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.config import CodecConfig, RunConfig
@@ -66,6 +66,15 @@ def test_rare_categories_come_up_to_the_target_and_real_rows_stay(
     assert drawn["kind"].to_pylist() == ["b"] * 170
     assert drawn["id"].null_count == 170
     assert pc.mean(drawn["x"]).as_py() > 4, "x is 6 in the mean for kind b, 1.5 over all rows"
+
+
+def test_repeated_rows_are_the_category_s_own_each_about_as_often(train: pa.Table) -> None:
+    filled = repeat_rare(train, SCHEMA, "kind", 100, seed=0)
+    copies = filled.filter(filled["synthetic"])
+    own = train.filter(pc.equal(train["kind"], "b"))["id"].to_pylist()
+    counts = [copies["id"].to_pylist().count(item) for item in own]
+    assert sum(counts) == len(copies) == 70
+    assert set(counts) == {2, 3}, "70 copies of 30 rows"
 
 
 def test_same_seed_same_rows(flow: TableAugmenter, train: pa.Table) -> None:
@@ -123,7 +132,9 @@ def test_kept_only_where_the_whole_interval_is_above_zero(
     lift: RareLift, gains: tuple[float, ...], kept: bool
 ) -> None:
     zeros = (0.0, 0.0, 0.0)
-    made = RareLift("kind", 9, {}, {}, (0, 1, 2), {PURITY: zeros}, {PURITY: gains}, lift.table)
+    made = RareLift(
+        "kind", 9, {}, {}, (0, 1, 2), {PURITY: zeros}, {PURITY: zeros}, {PURITY: gains}, lift.table
+    )
     assert made.lifts[PURITY].mean > 0
     assert made.kept is kept
 
@@ -131,10 +142,11 @@ def test_kept_only_where_the_whole_interval_is_above_zero(
 def test_every_measure_has_a_share_per_seed(lift: RareLift) -> None:
     assert lift.train_rows == {"b": 30}
     assert lift.held_out_rows == {"b": pc.sum(pc.equal(make_table(200, 1)["kind"], "b")).as_py()}
-    for part in (lift.real, lift.augmented):
+    for part in lift.arms.values():
         assert set(part) == {PURITY, RECALL, AUC}
         assert all(len(values) == 2 and 0 <= min(values) <= max(values) <= 1 for values in part.values())
-    assert lift.real[RECALL] != lift.augmented[RECALL], "the encoders differ"
+    recalls = [part[RECALL] for part in lift.arms.values()]
+    assert len(set(recalls)) == 3, "the encoders differ"
     assert min(lift.real[AUC]) > 0.9, "x tells the kinds apart"
 
 
@@ -167,4 +179,4 @@ def test_report_and_table_are_on_disk(lift: RareLift, tmp_path: Path) -> None:
     assert report["kept"] is lift.kept
     assert report["lifts"][PURITY]["low"] == lift.lifts[PURITY].low
     assert pq.read_table(tmp_path / TABLE).equals(lift.table)
-    assert [len(line) for line in lift.lines()] == [5, 5, 5, 5]
+    assert [len(line) for line in lift.lines()] == [6, 6, 6, 6]

@@ -52,15 +52,13 @@ class MomentRatio:
         cls,
         real: tuple[Floats, Flags, Codes],
         drawn: tuple[Floats, Flags, Codes],
-        log_ratio: Logs,
         classes: Sequence[int],
     ) -> MomentRatio:
         """Find the effects.
 
         Args:
             real: scores (n, N), missing flags (n, N) and codes (n, K) of real rows.
-            drawn: the same of drawn rows (m, ...), none of which another ratio was fitted on.
-            log_ratio: what weighs the drawn rows (m,) before.
+            drawn: the same of drawn rows (m, ...), best several times n.
             classes: classes of each discrete column (K,).
         """
         single, crossed = (_edges(real[0], real[1], bins) for bins in (SINGLE_BINS, CROSSED_BINS))
@@ -74,13 +72,12 @@ class MomentRatio:
         target = np.zeros(width)
         for cells in real_cells:
             target += np.bincount(cells, minlength=width) / n
-        base = log_ratio - log_ratio.max(initial=0.0)
         single_cells = int(starts[len(empty.single) + len(classes)])
         deviations = np.where(np.arange(width) < single_cells, SINGLE_DEVIATION, CROSSED_DEVIATION)
         penalty = 1 / (n * deviations**2)
 
         def dual(effects: Logs) -> tuple[float, Logs]:
-            logs = base.copy()
+            logs = np.zeros(len(drawn[0]))
             for cells in drawn_cells:
                 logs += effects[cells]
             highest = logs.max()
@@ -97,7 +94,7 @@ class MomentRatio:
         return replace(empty, effects=found.x)
 
     def log_ratio(self, scores: Floats, missing: Flags, codes: Codes) -> Logs:
-        """Log ratio (n,) of rows, up to a constant: to be added to the one that it was fitted on."""
+        """Log ratio (n,) of rows, up to a constant."""
         total, start = np.zeros(len(scores)), 0
         for cells, size in zip(self._cells(scores, missing, codes), self._sizes, strict=True):
             total += self.effects[start + cells]

@@ -25,10 +25,8 @@ ROTATIONS = 10
 """Principal components of the numbers in their own units that the ratio sees beside the scores."""
 RATIO_ROWS = 50_000
 """Real rows that the ratio is fitted on, at most."""
-RATIO_DRAWS = 3
-"""Drawn rows per real row that the trees of the ratio are fitted on."""
-MOMENT_DRAWS = 4
-"""Drawn rows per real row, others than those, that the ratio's log-linear part is fitted on."""
+DRAWS = 7
+"""Drawn rows per real row that the ratio is fitted on: its trees know all but the last of them."""
 
 LEAST_EFFECTIVE = 0.5
 """Share of the drawn rows that their ratios leave effective, at least: ratios that concentrate on fewer, as
@@ -70,7 +68,7 @@ class Refinement:
     cells: CellTrees | None = None
     ratio: DensityRatio | None = None
     power: float = 1.0
-    """How much of the ratio's logarithm counts."""
+    """How much of what the trees of the ratio say counts."""
     moments: MomentRatio | None = None
     rotation: Rotation | None = None
     candidates: float = 1.0
@@ -105,9 +103,9 @@ class Refinement:
         exact = Draft(real.codes, _middle(space, rows))
         missing = space.missing(real.codes)
         chosen = np.random.default_rng([seed, 7]).permutation(len(rows))[:RATIO_ROWS]
-        # Streams of their own: no sample that a user draws by a small seed is one that trees were grown on.
-        first, second = np.random.SeedSequence([seed, 8]).generate_state(2).tolist()
-        drawn = draft(RATIO_DRAWS * len(chosen), first)
+        # A stream of its own: no sample that a user draws by a small seed is one that trees were grown on.
+        stream = int(np.random.SeedSequence([seed, 8]).generate_state(1)[0])
+        drawn = draft(DRAWS * len(chosen), stream) if config.ratio_rounds else None
         cells = None
         if config.cells:
             cells = CellTrees.fit(
@@ -120,27 +118,20 @@ class Refinement:
                 config.min_leaf,
                 seed,
             )
-        if not config.ratio_rounds:
+        if drawn is None:
             return cls(cells)
         unthinned = cls(cells, rotation=Rotation.fit(_numbers(space, exact)))
         drawn = unthinned.redraw(drawn, space, seed)
-        shown = exact if cells else real
+        shown = (exact if cells else real).take(chosen)
+        # First the shares of single columns and pairs: the trees then tell apart what is left.
+        moments = MomentRatio.fit(_parts(shown, space), _parts(drawn, space), space.columns.sizes)
+        matched = moments.log_ratio(*_parts(drawn, space))
+        features, known = unthinned.features(drawn, space), len(drawn.codes) - len(chosen)
         ratio = DensityRatio.fit(
-            unthinned.features(shown.take(chosen), space),
-            unthinned.features(drawn, space),
-            config.ratio_rounds,
-            seed,
+            unthinned.features(shown, space), features[:known], config.ratio_rounds, seed, matched[:known]
         )
-        fresh = unthinned.redraw(draft(MOMENT_DRAWS * len(chosen), second), space, seed + 1)
-        log_ratio = ratio.log_ratio(unthinned.features(fresh, space))
-        power = _power(log_ratio)
-        moments = MomentRatio.fit(
-            _parts(shown.take(chosen), space),
-            _parts(fresh, space),
-            power * log_ratio,
-            space.columns.sizes,
-        )
-        return replace(unthinned, ratio=ratio, power=power, moments=moments, candidates=config.candidates)
+        power = _power(matched[known:], ratio.log_ratio(features[known:]))
+        return replace(unthinned, moments=moments, ratio=ratio, power=power, candidates=config.candidates)
 
     def redraw(self, draft: Draft, space: Space, seed: int) -> Draft:
         """Rows (n,) with every number drawn again from real cells."""
@@ -195,19 +186,19 @@ class Refinement:
         )
 
 
-def _power(log_ratio: NDArray[np.float64]) -> float:
-    """The largest power, 1 at most, that leaves `LEAST_EFFECTIVE` of the rows effective."""
+def _power(matched: NDArray[np.float64], told: NDArray[np.float64]) -> float:
+    """The largest power of what trees told of rows (n,), 1 at most, that leaves enough of them effective."""
+
+    def enough(power: float) -> bool:
+        return effective_rows(matched + power * told) >= LEAST_EFFECTIVE * len(told)
+
     low, high = 0.0, 1.0
-    if _effective(log_ratio) >= LEAST_EFFECTIVE:
+    if enough(high):
         return high
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if _effective(middle * log_ratio) >= LEAST_EFFECTIVE else (low, middle)
+        low, high = (middle, high) if enough(middle) else (low, middle)
     return low
-
-
-def _effective(log_ratio: NDArray[np.float64]) -> float:
-    return effective_rows(log_ratio) / len(log_ratio)
 
 
 def _middle(space: Space, rows: EncodedRows) -> NDArray[np.float32]:
