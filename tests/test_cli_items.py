@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -116,3 +117,28 @@ def test_without_a_run_what_to_do_is_said(command: Command, tmp_path: Path) -> N
     done = command("sample", "-o", "rows.parquet", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: data/runs: no run with augmenters; fit some")
+
+
+def test_augment_reports_the_lift_and_writes_what_to_train_on(command: Command, tmp_path: Path) -> None:
+    small = ["generate.preset=structured", "generate.items=400", "train.epochs=1", "evaluate.queries=50"]
+    small += ["augmenters.fit.steps=20", "augmenters.refine={cells: false, ratio_rounds: 0}"]
+    done = command(
+        *("augment", "--column", "format", "--target", "60", "--seeds", "2"),
+        *(word for setting in small for word in ("--set", setting)),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "neighbour purity" in done.stdout
+    (report,) = tmp_path.glob("data/runs/*/rare_lift.json")
+    found = json.loads(report.read_text())
+    assert f"{report}" in done.stdout
+    assert all(n < 60 for n in found["train_rows"].values())
+    assert [len(found[arm]["neighbour_purity"]) for arm in ("real", "repeated", "augmented")] == [2, 2, 2]
+    table = pq.read_table(report.with_name("augmented.parquet"))
+    synthetic = sum(60 - n for n in found["train_rows"].values()) if found["kept"] else 0
+    assert sum(table["synthetic"].to_pylist()) == synthetic
+    wrong = command(
+        "augment", "--column", "formt", "--target", "60", "--set", "generate.items=400", folder=tmp_path
+    )
+    assert wrong.returncode == 2
+    assert "no categorical column 'formt'" in wrong.stderr

@@ -1,0 +1,1 @@
+"""Who consumed what and when: users, events, splits."""
