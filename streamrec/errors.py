@@ -21,12 +21,24 @@ class ValidationFailedError(CatalogError):
     """A critical expectation about the item table failed."""
 
 
+class InteractionsError(StreamRecError):
+    """The events cannot be read, or do not belong to the catalogue's items or the users asked for."""
+
+
+class SplitError(InteractionsError):
+    """The events cannot be split as configured."""
+
+
 class TrainingError(StreamRecError):
     """Training cannot go on: a loss that is not finite, a checkpoint of another model."""
 
 
 class SamplingError(StreamRecError):
     """A model's samples or densities cannot be computed: its equation has no finite, smooth solution."""
+
+
+class EvaluationError(StreamRecError):
+    """A model cannot be judged: scores that are not numbers, a test that asks nothing, unlike trials."""
 
 
 class BundleError(StreamRecError):

@@ -1,0 +1,1 @@
+"""How well items are ranked for users: full rankings, their metrics, and recommenders side by side."""
