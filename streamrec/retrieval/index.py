@@ -1,7 +1,8 @@
-"""`ItemIndex`: cosine neighbours among item embeddings, exact or by inverted lists (FAISS).
+"""`ItemIndex`: neighbours among vectors by cosine or inner product, exact or by inverted lists (FAISS).
 
-Vectors are L2-normalised and compared by inner product, so a score is a cosine. A vector of zeros has no
-direction: it stays zero and scores 0 with everything. FAISS ids are row positions of the published table.
+By cosine, vectors are L2-normalised and then compared by inner product; a vector of zeros has no direction:
+it stays zero and scores 0 with everything. By inner product they are compared as they are. FAISS ids are row
+positions of the published table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from streamrec.errors import BundleError
 
 IndexKind = Literal["flat", "ivf"]
+Metric = Literal["cosine", "inner_product"]
 VectorBatches = Callable[[], Iterator[np.ndarray]]
 """Starts a pass over the vectors to index: float32 arrays of shape (rows, d), in row order."""
 
@@ -25,6 +27,10 @@ TRAINING_ROWS_PER_LIST = 40
 """Rows of the k-means sample per inverted list; FAISS warns below 39."""
 KMEANS_ITERATIONS = 5
 """Ten took twice as long for a million items and changed neither the probes needed nor the recall."""
+MANY_QUERIES = 20
+"""From here on FAISS multiplies matrices, many times as fast, but only where no row is left out."""
+BLOCK_ROWS = 65_536
+"""Vectors copied out of the index at once where many queries search among some rows."""
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
@@ -38,12 +44,17 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
     return rows
 
 
+def comparable(vectors: np.ndarray, metric: Metric) -> np.ndarray:
+    """`vectors` (n, d) as float32 rows whose inner products are the metric's scores."""
+    return normalised(vectors) if metric == "cosine" else np.ascontiguousarray(vectors, dtype=np.float32)
+
+
 def exact_search(queries: np.ndarray, batches: Iterable[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` best rows of a streamed matrix for each query, by inner product, without an index.
 
     Args:
         queries: (q, d) float32.
-        batches: normalised vectors in row order, (rows, d) float32 each, at least `k` in all.
+        batches: vectors in row order, (rows, d) float32 each, at least `k` in all; normalised for cosines.
 
     Returns:
         Scores (q, k), best first, and row positions (q, k).
@@ -68,9 +79,10 @@ class ItemIndex:
     `nprobe` is handed over with each search: two threads may search one index.
     """
 
-    def __init__(self, index: Any, nprobe: int | None = None) -> None:
+    def __init__(self, index: Any, nprobe: int | None = None, metric: Metric = "cosine") -> None:
         self._index = index
         self.nprobe = nprobe
+        self.metric = metric
 
     @property
     def kind(self) -> IndexKind:
@@ -100,6 +112,7 @@ class ItemIndex:
         rows: int,
         dimension: int,
         seed: int,
+        metric: Metric = "cosine",
     ) -> ItemIndex:
         """Index `rows` streamed vectors; the same vectors and seed give the same bytes.
 
@@ -110,14 +123,14 @@ class ItemIndex:
             index, nprobe = faiss.IndexFlatIP(dimension), None
         else:
             lists = max(1, min(int(4 * rows**0.5), rows // TRAINING_ROWS_PER_LIST))
-            index, nprobe = _train(batches, rows, dimension, lists, seed), 1
+            index, nprobe = _train(batches, rows, dimension, lists, seed, metric), 1
         for batch in batches():
-            index.add(normalised(batch))
-        return cls(index, nprobe)
+            index.add(comparable(batch, metric))
+        return cls(index, nprobe, metric)
 
     @classmethod
-    def read(cls, file: BinaryIO, name: str, nprobe: int | None) -> ItemIndex:
-        """Load an index from an open file; `name` is named in errors.
+    def read(cls, file: BinaryIO, name: str, nprobe: int | None, metric: Metric = "cosine") -> ItemIndex:
+        """Load an index from an open file, which does not know its metric; `name` is named in errors.
 
         Raises:
             BundleError: the file is not an index that `save` writes.
@@ -133,7 +146,7 @@ class ItemIndex:
             )
         if isinstance(index, faiss.IndexIVFFlat):
             index.make_direct_map()  # `vector` looks rows up by position
-        return cls(index, nprobe)
+        return cls(index, nprobe, metric)
 
     def save(self, path: Path) -> None:
         """Write the index; `faiss.read_index` reads it.
@@ -146,16 +159,22 @@ class ItemIndex:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     def vector(self, position: int) -> np.ndarray:
-        """The normalised vector (d,) at a row position; only on an index that was read."""
+        """The vector (d,) at a row position, normalised for cosines; only on an index that was read."""
         return np.asarray(self._index.reconstruct(position), dtype=np.float32)
+
+    def vectors(self, positions: np.ndarray) -> np.ndarray:
+        """The vectors (n, d) at row positions (n,), as `vector` gives them."""
+        if not len(positions):
+            return np.empty((0, self.dimension), dtype=np.float32)
+        return np.asarray(self._index.reconstruct_batch(np.ascontiguousarray(positions, dtype=np.int64)))
 
     def search(
         self, queries: np.ndarray, k: int, rows: np.ndarray | None = None, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The `k` best rows for each normalised query.
+        """The `k` best rows for each query.
 
         Args:
-            queries: (q, d) float32, rows of length 1.
+            queries: (q, d) float32, as `comparable` makes them: for cosines, rows of length 1.
             k: rows wanted, at most the number held.
             rows: (n,) bool; only rows that are True are considered, and every one of them is.
             exact: scan every list of an ivf index; a search among `rows` always does.
@@ -164,6 +183,8 @@ class ItemIndex:
             Scores (q, k), best first, and positions (q, k); -1 where the lists probed, or `rows`, held fewer.
         """
         selector = None
+        if rows is not None and len(queries) >= MANY_QUERIES:
+            return self._search_among(queries, k, np.flatnonzero(rows))
         if rows is not None:
             selector = faiss.IDSelectorBitmap(np.packbits(rows, bitorder="little"))
         if self.kind == "flat":
@@ -174,15 +195,25 @@ class ItemIndex:
         scores, positions = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
         return scores, positions
 
+    def _search_among(self, queries: np.ndarray, k: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        positions = np.full((len(queries), k), -1, dtype=np.int64)
+        found = min(k, len(rows))
+        if found:
+            blocks = (self.vectors(rows[i : i + BLOCK_ROWS]) for i in range(0, len(rows), BLOCK_ROWS))
+            best, at = exact_search(queries, blocks, found)
+            scores[:, :found], positions[:, :found] = best, rows[at]
+        return scores, positions
 
-def _train(batches: VectorBatches, rows: int, dimension: int, lists: int, seed: int) -> Any:
+
+def _train(batches: VectorBatches, rows: int, dimension: int, lists: int, seed: int, metric: Metric) -> Any:
     wanted = min(rows, lists * TRAINING_ROWS_PER_LIST)
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size=wanted, replace=False))
     sample = np.empty((wanted, dimension), dtype=np.float32)
     start = 0
     for batch in batches():
         low, high = np.searchsorted(chosen, [start, start + len(batch)])
-        sample[low:high] = normalised(batch[chosen[low:high] - start])
+        sample[low:high] = comparable(batch[chosen[low:high] - start], metric)
         start += len(batch)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed = seed % 2**31

@@ -33,7 +33,7 @@ from streamrec.retrieval.manifest import (
     MeasuredRecall,
     ModelSource,
 )
-from streamrec.retrieval.recall import SCORE_TOLERANCE, ExactNeighbours
+from streamrec.retrieval.recall import ExactNeighbours
 from streamrec.retrieval.releases import Releases, sync_tree
 from streamrec.schema import FeatureSchema
 
@@ -202,7 +202,7 @@ def _write(
         "schema_fingerprint": catalog.schema.fingerprint,
         "index": IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe),
         "recall": MeasuredRecall(
-            k=exact.k, value=recall, queries=len(exact.positions), tolerance=SCORE_TOLERANCE
+            k=exact.k, value=recall, queries=len(exact.queries), tolerance=exact.tolerance
         ),
     }
 

@@ -6,29 +6,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamrec.retrieval.index import ItemIndex, VectorBatches, exact_search, normalised
+from streamrec.retrieval.index import ItemIndex, Metric, VectorBatches, comparable, exact_search, normalised
 
 RECALL_K = 10
 RECALL_QUERIES = 1_000
 SCORE_TOLERANCE = 1e-6
-"""A returned item counts when its cosine is at least the exact k-th cosine less this: ties are no misses."""
+"""A returned item counts when its score is at least the exact k-th score less this, times the largest score
+where that is above 1: ties are no misses."""
 
 
 @dataclass(frozen=True)
 class ExactNeighbours:
-    """A seeded sample of items and the cosine of each one's exact k-th neighbour, itself left out."""
+    """Queries and the score of each one's exact k-th neighbour."""
 
-    positions: np.ndarray
-    """(q,) row positions of the sampled items."""
     queries: np.ndarray
-    """(q, d) their normalised vectors."""
+    """(q, d), as the index compares them."""
     thresholds: np.ndarray
-    """(q,) cosine of the exact k-th neighbour."""
+    """(q,) score of the exact k-th neighbour."""
     k: int
+    tolerance: float
+    """Allowance for ties, in the unit of the scores."""
+    positions: np.ndarray | None = None
+    """(q,) row positions of queries that are rows themselves, which are left out of their neighbours."""
 
     @classmethod
     def sample(cls, batches: VectorBatches, rows: int, seed: int) -> ExactNeighbours:
-        """Search up to 1,000 sampled items exactly, in two passes over the vectors and bounded memory."""
+        """Up to 1,000 sampled rows, searched by cosine, in two passes over the vectors and bounded memory."""
         positions = np.sort(
             np.random.default_rng(seed).choice(rows, size=min(rows, RECALL_QUERIES), replace=False)
         )
@@ -37,15 +40,29 @@ class ExactNeighbours:
         scores, found = exact_search(queries, (normalised(batch) for batch in batches()), k + 1)
         others, _ = without_self(scores, found, positions)
         thresholds = others[:, -1] if k else np.empty(0, dtype=np.float32)
-        return cls(positions, queries, thresholds, k)
+        return cls(queries, thresholds, k, SCORE_TOLERANCE, positions)
+
+    @classmethod
+    def of(
+        cls, queries: np.ndarray, batches: VectorBatches, rows: int, metric: Metric, seed: int
+    ) -> ExactNeighbours:
+        """Up to 1,000 of the queries (q, d), by seed, that are no rows of the index themselves."""
+        chosen = np.random.default_rng(seed).permutation(len(queries))[:RECALL_QUERIES]
+        sampled, k = comparable(queries[np.sort(chosen)], metric), min(RECALL_K, rows)
+        scores, _ = exact_search(sampled, (comparable(batch, metric) for batch in batches()), k)
+        scale = max(1.0, float(np.abs(scores).max(initial=0.0)))
+        return cls(sampled, scores[:, -1], k, SCORE_TOLERANCE * scale)
 
     def recall(self, index: ItemIndex) -> float:
         """Tie-aware recall@k of `index` over the sample, in [0, 1]; 1 when an item has no neighbour."""
         if self.k == 0:
             return 1.0
-        found, positions = index.search(self.queries, self.k + 1)
-        scores, rows = without_self(found, positions, self.positions)
-        hits = (scores >= self.thresholds[:, None] - SCORE_TOLERANCE) & (rows >= 0)
+        if self.positions is None:
+            scores, rows = index.search(self.queries, self.k)
+        else:
+            found, positions = index.search(self.queries, self.k + 1)
+            scores, rows = without_self(found, positions, self.positions)
+        hits = (scores >= self.thresholds[:, None] - self.tolerance) & (rows >= 0)
         return float(hits.mean())
 
     def widen(self, index: ItemIndex, min_recall: float) -> float:

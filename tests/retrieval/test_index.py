@@ -15,7 +15,7 @@ from small_bundles import unit
 
 from streamrec.errors import BundleError
 from streamrec.retrieval import index as module
-from streamrec.retrieval.index import ItemIndex, exact_search, normalised
+from streamrec.retrieval.index import ItemIndex, Metric, exact_search, normalised
 
 ROWS, WIDTH = 3_000, 6
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -34,11 +34,13 @@ def in_batches(vectors: np.ndarray, size: int = 700) -> Callable[[], Iterator[np
     return lambda: iter([vectors[i : i + size] for i in range(0, len(vectors), size)])
 
 
-def build(kind: str, vectors: np.ndarray, folder: Path, seed: int = 0) -> ItemIndex:
-    built = ItemIndex.build(kind, in_batches(vectors), len(vectors), vectors.shape[1], seed)  # type: ignore[arg-type]
+def build(
+    kind: str, vectors: np.ndarray, folder: Path, seed: int = 0, metric: Metric = "cosine"
+) -> ItemIndex:
+    built = ItemIndex.build(kind, in_batches(vectors), len(vectors), vectors.shape[1], seed, metric)  # type: ignore[arg-type]
     built.save(folder / "items.faiss")
     with (folder / "items.faiss").open("rb") as file:
-        return ItemIndex.read(file, "items.faiss", built.nprobe)
+        return ItemIndex.read(file, "items.faiss", built.nprobe, metric)
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=finite))
@@ -70,15 +72,43 @@ def test_a_flat_index_finds_the_highest_cosines(vectors: np.ndarray, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_by_inner_product_vectors_keep_their_length(kind: str, vectors: np.ndarray, tmp_path: Path) -> None:
+    index = build(kind, vectors, tmp_path, metric="inner_product")
+    np.testing.assert_array_equal(index.vector(7), vectors[7])
+    np.testing.assert_array_equal(index.vectors(np.array([3, 9])), vectors[[3, 9]])
+    scores, positions = index.search(vectors[:50], 10, exact=True)
+    products = vectors[:50] @ vectors.T
+    np.testing.assert_allclose(scores, -np.sort(-products, axis=1)[:, :10], atol=1e-4)
+    np.testing.assert_allclose(np.take_along_axis(products, positions, axis=1), scores, atol=1e-4)
+    by_cosine = build(kind, vectors, tmp_path).search(normalised(vectors[:50]), 10, exact=True)[1]
+    assert not np.array_equal(positions, by_cosine)
+
+
+@pytest.mark.parametrize("queries", [1, 50])
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
 def test_a_search_among_some_rows_is_exact_and_returns_no_others(
-    kind: str, vectors: np.ndarray, tmp_path: Path
+    kind: str, queries: int, vectors: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     index = build(kind, vectors, tmp_path)
     rows = np.random.default_rng(1).random(ROWS) < 0.05
-    scores, positions = index.search(normalised(vectors[:50]), 10, rows)
-    cosines = np.where(rows, unit(vectors[:50]) @ unit(vectors).T, -np.inf)
+    scores, positions = index.search(normalised(vectors[:queries]), 10, rows)
+    cosines = np.where(rows, unit(vectors[:queries]) @ unit(vectors).T, -np.inf)
     assert rows[positions].all()
     np.testing.assert_allclose(scores, -np.sort(-cosines, axis=1)[:, :10], atol=1e-5)
+
+
+@pytest.mark.parametrize("queries", [1, 50])
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_where_fewer_rows_may_be_found_the_rest_says_so(
+    kind: str, queries: int, vectors: np.ndarray, tmp_path: Path
+) -> None:
+    rows = np.zeros(ROWS, dtype=bool)
+    rows[[5, 2_000]] = True
+    index = build(kind, vectors, tmp_path)
+    _, positions = index.search(normalised(vectors[:queries]), 4, rows)
+    assert np.sort(positions, axis=1).tolist() == [[-1, -1, 5, 2_000]] * queries
+    assert (index.search(normalised(vectors[:queries]), 4, ~rows & rows)[1] == -1).all()
 
 
 def test_an_ivf_index_probes_as_many_lists_as_it_is_told(vectors: np.ndarray, tmp_path: Path) -> None:

@@ -56,6 +56,29 @@ def test_the_search_is_widened_until_the_recall_is_reached_and_no_further(vector
     assert probes[0] < probes[2]
 
 
+def test_recall_of_other_queries_is_measured_by_inner_product(vectors: np.ndarray) -> None:
+    users = 3 * np.random.default_rng(1).normal(size=(300, 8)).astype(np.float32)
+    exact = ExactNeighbours.of(users, in_batches(vectors), len(vectors), "inner_product", 0)
+    index = ItemIndex.build("ivf", in_batches(vectors), len(vectors), 8, 0, "inner_product")
+    index.nprobe = 2
+    true = np.argsort(-(users @ vectors.T), axis=1)[:, :10]
+    _, found = index.search(users, 10)
+    shares = [len(set(found[i]) & set(true[i])) / 10 for i in range(len(users))]
+    assert 0.05 < np.mean(shares) < 0.9
+    assert exact.recall(index) == pytest.approx(np.mean(shares))
+    assert exact.widen(index, 0.99) >= 0.99
+
+
+def test_other_queries_are_a_seeded_sample(vectors: np.ndarray) -> None:
+    samples = [
+        ExactNeighbours.of(vectors, in_batches(vectors), len(vectors), "inner_product", seed).queries
+        for seed in (0, 0, 1)
+    ]
+    assert samples[0].shape == (1_000, 8)
+    assert np.array_equal(samples[0], samples[1])
+    assert not np.array_equal(samples[0], samples[2])
+
+
 def test_a_flat_index_finds_everything(vectors: np.ndarray) -> None:
     exact = ExactNeighbours.sample(in_batches(vectors), len(vectors), 0)
     assert exact.widen(build("flat", vectors), 1.0) == 1.0
