@@ -48,7 +48,7 @@ def reciprocal_rank(hits: Hits, relevant: Counts, k: int) -> Values:
     Source: Voorhees, The TREC-8 question answering track report (1999).
     """
     shown = hits[:, :k]
-    return shown.any(1) / (shown.argmax(1) + 1.0)
+    return shown.any(1).astype(np.float64) / (shown.argmax(1) + 1)
 
 
 def hit_rate(hits: Hits, relevant: Counts, k: int) -> Values:
