@@ -60,7 +60,7 @@ class StructuredParameters:
 def structured_parameters(seed: int) -> StructuredParameters:
     """The parameters of the table that `generate` makes with `preset="structured"` and this seed."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    channel = _zipf(len(CHANNELS), ZIPF_EXPONENT)
+    channel = zipf(len(CHANNELS), ZIPF_EXPONENT)
     formats = len(FORMATS)
     location = np.concatenate(
         [
@@ -86,8 +86,8 @@ def structured_parameters(seed: int) -> StructuredParameters:
     slope = 1.5
     return StructuredParameters(
         channel_probability=channel,
-        format_probability=rng.dirichlet(4 * _zipf(formats, 1.0), size=len(CHANNELS)),
-        centres=_orthonormal(rng.standard_normal((len(CHANNELS), FACTORS)), channel),
+        format_probability=rng.dirichlet(4 * zipf(formats, 1.0), size=len(CHANNELS)),
+        centres=orthonormal(rng.standard_normal((len(CHANNELS), FACTORS)), channel),
         loadings=_unit_rows(rng, len(NUMBERS)),
         communality=rng.uniform(0.6, 0.9, len(NUMBERS)),
         location=location,
@@ -99,7 +99,8 @@ def structured_parameters(seed: int) -> StructuredParameters:
     )
 
 
-def _zipf(size: int, exponent: float) -> np.ndarray:
+def zipf(size: int, exponent: float) -> np.ndarray:
+    """(size,) probabilities in proportion to rank^-exponent, by rising rank."""
     weights = np.arange(1, size + 1) ** -exponent
     return weights / weights.sum()
 
@@ -109,7 +110,7 @@ def _unit_rows(rng: np.random.Generator, rows: int) -> np.ndarray:
     return draws / np.sqrt((draws**2).sum(axis=1, keepdims=True))
 
 
-def _orthonormal(draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def orthonormal(draws: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Gram-Schmidt under the inner product `sum_c weights[c] a[c] b[c]`, orthogonal to the constant too."""
     done = [np.ones(len(draws))]
     for column in draws.T:
