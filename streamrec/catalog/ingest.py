@@ -23,12 +23,12 @@ from streamrec.catalog.cells import (
 from streamrec.catalog.families import family
 from streamrec.catalog.keys import FirstIds, RepeatedKeys, row_keys
 from streamrec.catalog.parse import mask
-from streamrec.catalog.quarantine import Quarantine
+from streamrec.catalog.quarantine import Quarantine, check_share
 from streamrec.catalog.source import SourceBatch, TableSource, open_table
 from streamrec.catalog.table import Catalog
 from streamrec.catalog.write import TableWriter
 from streamrec.config import IngestConfig
-from streamrec.errors import CatalogError, QuarantineError
+from streamrec.errors import CatalogError
 from streamrec.schema import FeatureSchema
 
 Progress = Callable[[int, int | None], None]
@@ -50,7 +50,11 @@ class Ingested:
 
 
 def ingest(
-    config: IngestConfig, schema: FeatureSchema, folder: Path, progress: Progress | None = None
+    config: IngestConfig,
+    schema: FeatureSchema,
+    folder: Path,
+    progress: Progress | None = None,
+    section: str = "ingest",
 ) -> Ingested:
     """Write `folder`/catalog.parquet and, when rows were refused, `folder`/quarantine.parquet.
 
@@ -64,7 +68,8 @@ def ingest(
 
     The table is read twice, in memory bounded by `config.batch_rows`: once for the repeated ids and the
     types of numbers written as text, once to convert. Both files appear whole or not at all; the
-    catalogue only when the run may go on. `progress` is told rows done and all rows.
+    catalogue only when the run may go on. `progress` is told rows done and all rows; `section`
+    is what errors call the settings.
 
     Raises:
         CatalogError: the table cannot be read, has no rows, lacks a column of the schema or holds a
@@ -99,7 +104,12 @@ def ingest(
                 if progress is not None:
                     progress(read, total)
             quarantine.close()
-            _check(source, config, read, total, reasons, quarantine.path)
+            if read != total:
+                raise CatalogError(
+                    f"{source.label}: {total:,} rows, then {read:,}: the table changed while it was read"
+                )
+            limit = config.max_quarantined_share
+            check_share(source.label, section, limit, read, reasons, quarantine.path)
     except OSError as error:
         raise CatalogError(f"{folder}: cannot write the catalogue: {error}") from error
     return Ingested(
@@ -195,21 +205,3 @@ def _refusals(cells: list[Cells], first: FirstIds) -> dict[int, str]:
     sound = np.setdiff1d(np.arange(len(ids)), list(refused), assume_unique=True)
     refuse(first.again(ids, sound), "duplicate_id")
     return refused
-
-
-def _check(
-    source: TableSource, config: IngestConfig, read: int, total: int, reasons: Counter[str], quarantine: Path
-) -> None:
-    if read != total:
-        raise CatalogError(
-            f"{source.label}: {total:,} rows, then {read:,}: the table changed while it was read"
-        )
-    refused = reasons.total()
-    if refused < read and refused <= config.max_quarantined_share * read:
-        return
-    top = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(5))
-    limit = f"the limit is {config.max_quarantined_share:.1%} (ingest.max_quarantined_share)"
-    raise QuarantineError(
-        f"{source.label}: {refused:,} of {read:,} rows refused ({refused / read:.1%}), "
-        f"{limit if refused < read else 'no row is left'}: {top}; see {quarantine}"
-    )

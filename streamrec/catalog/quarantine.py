@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ import pyarrow as pa
 from streamrec.catalog.cells import plain
 from streamrec.catalog.source import SourceBatch
 from streamrec.catalog.write import TableWriter
+from streamrec.errors import QuarantineError
 
 OWN_COLUMNS = ("row", "reason", "line")
 
@@ -74,6 +76,27 @@ class Quarantine:
             self.close()
         elif self._writer is not None:
             self._writer.abort()
+
+
+def check_share(
+    label: str, section: str, limit: float, read: int, reasons: Counter[str], quarantine: Path
+) -> None:
+    """Stop when more than the share `limit` of the rows `read` is refused, or all of them are.
+
+    `label` names the table, `section` the settings that hold `max_quarantined_share`.
+
+    Raises:
+        QuarantineError: one line with the reasons.
+    """
+    refused = reasons.total()
+    if refused < read and refused <= limit * read:
+        return
+    top = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(5))
+    allowed = f"the limit is {limit:.1%} ({section}.max_quarantined_share)"
+    raise QuarantineError(
+        f"{label}: {refused:,} of {read:,} rows refused ({refused / read:.1%}), "
+        f"{allowed if refused < read else 'no row is left'}: {top}; see {quarantine}"
+    )
 
 
 def _text(array: pa.Array) -> pa.Array:
