@@ -192,17 +192,54 @@ def generate(
     items: Annotated[int, typer.Option(help="Number of rows.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 42,
     truth: Annotated[Path | None, typer.Option(help="File to write the ground truth to.")] = None,
+    interactions: Annotated[
+        Path | None, typer.Option(help="Parquet file to write events of users with the items to.")
+    ] = None,
+    users: Annotated[int, typer.Option(min=1, help="Number of users.")] = 5_000,
+    events: Annotated[int, typer.Option(min=1, help="Number of events.")] = 200_000,
+    user_table: Annotated[
+        Path | None, typer.Option(help="Parquet file to write the users' features to.")
+    ] = None,
+    interactions_truth: Annotated[
+        Path | None, typer.Option(help="File (npz) to write the users' true relevances to.")
+    ] = None,
 ) -> None:
-    """Write a synthetic item table."""
+    """Write a synthetic item table, and on request users and their events with the items."""
+    if interactions is None and (user_table or interactions_truth):
+        raise ConfigError("--user-table, --interactions-truth: nothing to write; add --interactions FILE")
+    if interactions is not None and preset != "structured":
+        raise ConfigError(
+            f"--interactions: found preset '{preset}', whose items have no factors; add --preset structured"
+        )
+    from tempfile import TemporaryDirectory
+
     from streamrec.catalog import generate as generator
     from streamrec.config import GenerateConfig, parse_config
     from streamrec.console import StageDisplay
 
     settings = {"preset": preset, "items": items, "seed": seed}
     config = parse_config({"generate": settings}, source="streamrec").generate or GenerateConfig()
-    with StageDisplay() as display, display.stage("generate") as progress:
-        generator.generate(config, output, truth, progress)
+    with StageDisplay() as display, TemporaryDirectory() as scratch:
+        if interactions is None:
+            with display.stage("generate") as progress:
+                generator.generate(config, output, truth, progress)
+        else:
+            from streamrec.interactions import generate as events_generator
+
+            item_truth = truth or Path(scratch) / "truth.parquet"
+            with display.stage("generate") as progress:
+                generator.generate(config, output, item_truth, progress)
+            with display.stage("interact") as progress:
+                events_generator.generate_interactions(
+                    events_generator.GenerateInteractionsConfig(users=users, events=events, seed=seed),
+                    output,
+                    item_truth,
+                    events_generator.InteractionFiles(interactions, user_table, interactions_truth),
+                    progress,
+                )
     print(f"Wrote {items:,} items to {output}. Next: streamrec init {output}")
+    if interactions is not None:
+        print(f"Wrote {events:,} events of {users:,} users to {interactions}.")
 
 
 @app.command()

@@ -47,7 +47,6 @@ class Arrivals:
         """
         there = np.searchsorted(self._since, times, side="right")
         drawn = np.searchsorted(self._edges, uniforms * self._edges[there, None], side="right") - 1
-        np.minimum(drawn, (there - 1)[:, None], out=drawn)  # the product may have been rounded up
         positions: Positions = self._order[drawn]
         positions[there == 0] = -1
         return positions
