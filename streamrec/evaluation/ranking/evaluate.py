@@ -15,8 +15,8 @@ from streamrec.evaluation.ranking.quality import RankingQuality
 from streamrec.evaluation.ranking.top import tie_order, top_items
 from streamrec.interactions.table import Interactions
 
-BLOCK_SCORES = 1 << 23
-"""Scores held at once: 32 MB of them and about 100 MB of what ranking them needs."""
+BLOCK_SCORES = 1 << 21
+"""Scores held at once: 8 MB of them, and about 40 MB of what ranking them needs; more are slower."""
 
 Mask = NDArray[np.bool_]
 

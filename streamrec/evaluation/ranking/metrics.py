@@ -56,7 +56,7 @@ def hit_rate(hits: Hits, relevant: Counts, k: int) -> Values:
 
     Source: Deshpande, Karypis, Item-based top-N recommendation algorithms (2004).
     """
-    return hits[:, :k].any(1).astype(np.float64)
+    return (hits[:, :k].sum(1) > 0).astype(np.float64)
 
 
 METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
