@@ -11,6 +11,7 @@ import numpy as np
 from streamrec.errors import BundleError
 from streamrec.retrieval.items import ItemId, ItemTable, Where
 from streamrec.retrieval.manifest import MANIFEST, Manifest
+from streamrec.retrieval.recommend import Recommendations
 from streamrec.retrieval.search import Neighbours, Searcher
 from streamrec.retrieval.verify import BundleReader
 
@@ -26,6 +27,8 @@ class Bundle:
     """Folder of the bundle, links resolved."""
     manifest: Manifest
     searcher: Searcher
+    recommendations: Recommendations | None = None
+    """What its towers recommend to users; None in a bundle of items alone."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Duration of each stage of its publication; empty for a bundle that was opened."""
 
@@ -35,7 +38,8 @@ class Bundle:
 
         Verified: the manifest's own checksum; size and SHA-256 of every file; that manifest, table, index,
         codec and model agree on schema, codec, dimension and row count; that sampled items of the table are
-        found in the index where the table has them.
+        found in the index where the table has them; that towers, where it has them, were trained on its item
+        encoder and have its items in its order.
 
         Raises:
             BundleError: naming the file, what it holds and what was expected.
@@ -44,14 +48,28 @@ class Bundle:
             folder = resolve(Path(path))
             try:
                 reader = BundleReader.of(folder)
-                index, table = reader.read()
+                index, table, towers = reader.read()
             except BundleError:
                 # `current` may have moved on, and the old bundle been removed, while it was being read.
                 if resolve(Path(path)) == folder:
                     raise
             else:
                 items = ItemTable(table, reader.manifest.features, str(folder))
-                return cls(folder, reader.manifest, Searcher(index, items))
+                found = None if towers is None else Recommendations(towers, items)
+                return cls(folder, reader.manifest, Searcher(index, items), found)
+
+    @property
+    def recommender(self) -> Recommendations:
+        """What its towers recommend.
+
+        Raises:
+            BundleError: it has no towers.
+        """
+        if self.recommendations is None:
+            raise BundleError(
+                f"{self.path}: has items alone and recommends to no user; train towers on its items first"
+            )
+        return self.recommendations
 
     def neighbours(
         self, item_id: ItemId, k: int = 10, where: Where | None = None, exclude_self: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
@@ -21,6 +22,8 @@ INDEX = "items.faiss"
 PROFILE = "profile.json"
 CODEC = "codec/codec.json"
 MODEL = "model/model.json"
+TOWERS = "towers"
+"""Folder of the towers, in a bundle that recommends items to users."""
 
 FORMAT: Final = 1
 """Layout of a bundle; a reader refuses a number it does not know."""
@@ -54,10 +57,10 @@ class IndexSettings(_Part):
 
 
 class MeasuredRecall(_Part):
-    """Share of the true neighbours that the index finds with the settings above.
+    """Share of the true neighbours that the index finds with its settings.
 
-    Queries are a seeded sample of the items. An item itself is left out of its neighbours. A returned item
-    counts when its cosine is at least the exact k-th cosine less `tolerance`.
+    Queries are a seeded sample, of the items for `items.faiss`; an item itself is left out of its neighbours.
+    A returned row counts when its score is at least the exact k-th score less `tolerance`.
     """
 
     k: int
@@ -65,9 +68,9 @@ class MeasuredRecall(_Part):
     value: float = Field(ge=0, le=1)
     """Recall@k."""
     queries: int
-    """Number of sampled items."""
+    """Number of sampled queries."""
     tolerance: float
-    """Allowance for ties, in cosine."""
+    """Allowance for ties, in the unit of the scores."""
 
 
 class FileRecord(_Part):
@@ -86,6 +89,50 @@ class FileRecord(_Part):
         size = file.tell()
         file.seek(0)
         return cls(bytes=size, sha256=digest)
+
+
+class TowerFacts(_Part):
+    """What the files of the towers are; they say so themselves too, in `towers.json`."""
+
+    items: int = Field(ge=1)
+    """Items that have a vector: those of the bundle, in its order."""
+    users: int = Field(ge=1)
+    """Users that have a vector."""
+    dimension: int = Field(ge=1)
+    """Entries of a vector."""
+    metric: Literal["inner_product"] = "inner_product"
+    """Vectors of users and items are compared as they are."""
+    item_index: IndexSettings
+    """How the index of the items was built."""
+    item_recall: MeasuredRecall
+    """What it finds for users."""
+    user_index: IndexSettings
+    """How the index of the users was built."""
+    user_recall: MeasuredRecall
+    """What it finds for items."""
+    encoder_fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the item encoder that the towers were trained on: see `encoder_fingerprint`."""
+    seed: int
+    """Seed of the indexes and of the samples."""
+
+
+class PublishedTowers(_Part):
+    """The part of a bundle that recommends items to users."""
+
+    facts: TowerFacts
+    """What its files are."""
+    model: ModelSource = ModelSource()
+    """Where the towers came from."""
+    encoder: ModelSource = ModelSource()
+    """The item encoder that they were trained on."""
+    quality: dict[str, float | None] | None = None
+    """Metrics of the recommendations; null where one is not a number."""
+
+
+def encoder_fingerprint(files: Mapping[str, FileRecord]) -> str:
+    """SHA-256 over the checksums of an encoder's files, those below `codec/` and `model/`."""
+    parts = sorted(name for name in files if name.startswith(("codec/", "model/")))
+    return hashlib.sha256("".join(f"{name} {files[name].sha256}\n" for name in parts).encode()).hexdigest()
 
 
 class Manifest(_Part):
@@ -123,8 +170,15 @@ class Manifest(_Part):
     """Summary of the run's configuration."""
     quality: dict[str, float | None] | None = None
     """Metrics of the encoder; null where one is not a number."""
+    towers: PublishedTowers | None = None
+    """What recommends items to users; None in a bundle of items alone, whose file does not name it."""
     files: dict[str, FileRecord]
     """Every other file of the bundle by its path."""
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Fingerprint of the bundle's item encoder."""
+        return encoder_fingerprint(self.files)
 
     def to_json(self) -> bytes:
         """The file's content, ending in its own checksum.
@@ -133,6 +187,8 @@ class Manifest(_Part):
         byte of the manifest can change unseen either.
         """
         content = json.loads(self.model_dump_json(by_alias=True)) | {"checksum": _BLANK}
+        if self.towers is None:
+            del content["towers"]
         blank = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
         return _replace_last(blank, _BLANK, hashlib.sha256(blank).hexdigest())
 

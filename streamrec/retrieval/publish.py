@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,16 +20,14 @@ from streamrec.retrieval.index import ItemIndex
 from streamrec.retrieval.manifest import (
     EMBEDDINGS,
     INDEX,
-    MANIFEST,
     PROFILE,
-    FileRecord,
     IndexSettings,
-    Manifest,
     MeasuredRecall,
     ModelSource,
 )
 from streamrec.retrieval.recall import ExactNeighbours
-from streamrec.retrieval.releases import Releases, sync_tree
+from streamrec.retrieval.release import Stopwatch, not_published, release
+from streamrec.retrieval.releases import Releases
 from streamrec.schema import FeatureSchema
 
 
@@ -61,22 +54,6 @@ class Encoder(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write `codec/` and `model/` into a folder."""
-
-
-class Stopwatch:
-    """Adds up seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Count the time inside the `with` block as `stage`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - start
 
 
 def publish(
@@ -133,35 +110,16 @@ def publish(
             encoder.save(folder)
             if profile is not None:
                 shutil.copyfile(profile, folder / PROFILE)
-            with clock("checksums"):
-                files = _records(folder)
-            # Under the lock, so that versions sort in the order in which they became current.
-            with releases.locked():
-                created = (created or datetime.now(UTC)).astimezone(UTC)
-                manifest = Manifest(
-                    **draft,
-                    version=_version(created, files),
-                    created=created,
-                    codec_fingerprint=encoder.codec_fingerprint,
-                    model=model or ModelSource(),
-                    seed=seed,
-                    config=summary,
-                    quality=dict(quality) if quality is not None else None,
-                    files=files,
-                )
-                (folder / MANIFEST).write_bytes(manifest.to_json())
-                with clock("sync"):
-                    sync_tree(folder)
-                with clock("verify"):
-                    bundle = Bundle.open(folder)
-                with clock("switch"):
-                    path = releases.add(folder, manifest.version)
-                    releases.switch(manifest.version)
-                    releases.prune(config.keep)
+            rest = {
+                "codec_fingerprint": encoder.codec_fingerprint,
+                "model": model or ModelSource(),
+                "seed": seed,
+                "config": summary,
+                "quality": dict(quality) if quality is not None else None,
+            }
+            return release(releases, folder, draft | rest, config.keep, clock, created)
     except OSError as error:
-        reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        raise BundleError(f"{root}: cannot publish: {reason}; `current` is as it was") from error
-    return replace(bundle, path=path.resolve(), seconds=dict(clock.seconds))
+        raise not_published(root, error) from error
 
 
 def _write(
@@ -218,16 +176,3 @@ def _encode(
                 f"encoder: gave {array.dtype} of shape {array.shape}, expected float32 of shape {expected}"
             )
     return latents
-
-
-def _records(folder: Path) -> dict[str, FileRecord]:
-    records = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            records[path.relative_to(folder).as_posix()] = FileRecord.of(file)
-    return records
-
-
-def _version(created: datetime, files: dict[str, FileRecord]) -> str:
-    content = "".join(f"{name} {record.sha256}\n" for name, record in files.items())
-    return f"{created:%Y%m%dT%H%M%S.%fZ}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -16,12 +16,12 @@ from streamrec.retrieval.items import ItemId, ItemTable, Where
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Items by falling cosine; fewer than asked for where fewer exist or match."""
+    """Items by falling score; fewer than asked for where fewer exist or match."""
 
     items: pa.Table
     """(k rows) the item ids and published features."""
     scores: np.ndarray
-    """(k,) float32 cosines in [-1, 1]."""
+    """(k,) float32: cosines in [-1, 1], or inner products of towers."""
     positions: np.ndarray
     """(k,) int64 row positions in `embeddings.parquet`."""
     id_column: str

@@ -17,7 +17,18 @@ from pydantic import ValidationError
 from streamrec.errors import BundleError
 from streamrec.retrieval.embeddings import CODEC_KEY, EMBEDDING, SCHEMA_KEY, published_columns, to_matrix
 from streamrec.retrieval.index import ItemIndex, normalised
-from streamrec.retrieval.manifest import CODEC, EMBEDDINGS, INDEX, MANIFEST, MODEL, FileRecord, Manifest
+from streamrec.retrieval.manifest import (
+    CODEC,
+    EMBEDDINGS,
+    INDEX,
+    MANIFEST,
+    MODEL,
+    TOWERS,
+    FileRecord,
+    Manifest,
+)
+from streamrec.retrieval.read_towers import read_towers
+from streamrec.retrieval.tower_search import TowerSearch
 from streamrec.schema import FeatureSchema
 
 _SELF_QUERIES = 32
@@ -49,10 +60,11 @@ class BundleReader:
         fingerprint = manifest.features.fingerprint
         if fingerprint != manifest.schema_fingerprint:
             raise _mismatch(path, "schema fingerprint", fingerprint, manifest.schema_fingerprint)
+        check_towers(manifest, str(path))
         return cls(folder, manifest)
 
-    def read(self) -> tuple[ItemIndex, pa.Table]:
-        """Verify every file; the index and the table of ids and features.
+    def read(self) -> tuple[ItemIndex, pa.Table, TowerSearch | None]:
+        """Verify every file; the index, the table of ids and features, and the towers where it has any.
 
         Raises:
             BundleError: a file is absent, altered or does not fit the rest, with both values.
@@ -65,11 +77,14 @@ class BundleReader:
             if name not in (INDEX, EMBEDDINGS):
                 self._verified(name, readers.get(name, lambda file: None))
         index = self._verified(INDEX, self._read_index)
-        return index, self._verified(EMBEDDINGS, lambda file: self._read_items(file, index))
+        table = self._verified(EMBEDDINGS, lambda file: self._read_items(file, index))
+        return index, table, self._read_towers(table)
 
     def _verified(self, name: str, read: Callable[[BufferedReader], T]) -> T:
         """Check a file, then read it through the same descriptor: what was checked is what is used."""
-        path, stated = self.folder / name, self.manifest.files[name]
+        path, stated = self.folder / name, self.manifest.files.get(name)
+        if stated is None:
+            raise BundleError(f"{self.folder / MANIFEST}: lists no {name}; publish again")
         try:
             with path.open("rb") as file:
                 found = FileRecord.of(file)
@@ -139,6 +154,19 @@ class BundleReader:
         except (pa.ArrowException, KeyError, AttributeError) as error:
             raise BundleError(f"{path}: not a table of embeddings: {error}; publish again") from None
 
+    def _read_towers(self, items: pa.Table) -> TowerSearch | None:
+        """The towers, whose items must be the bundle's, in the same order."""
+        if self.manifest.towers is None:
+            return None
+        folder = self.folder / TOWERS
+        towers = read_towers(lambda name, read: self._verified(f"{TOWERS}/{name}", read), str(folder))
+        _agree(folder, ("description", towers.facts, self.manifest.towers.facts))
+        if not towers.items.column.equals(items[self.manifest.features.item_id]):
+            raise BundleError(
+                f"{folder}: has other items than {EMBEDDINGS}, or in another order; make the towers again"
+            )
+        return towers
+
     def _check_positions(self, parquet: pq.ParquetFile, index: ItemIndex) -> None:
         """Sampled rows of the table must be in the index at the same position, and be found there."""
         sample = np.random.default_rng(self.manifest.seed).choice(
@@ -163,6 +191,27 @@ class BundleReader:
                     f"{self.folder / INDEX}: row {row} differs by {held:.3g} from its vector in {EMBEDDINGS} "
                     f"and finds a cosine of {best:.4f}, expected {own:.4f}; publish again"
                 )
+
+
+def check_towers(manifest: Manifest, name: str) -> None:
+    """Refuse towers that were trained on another item encoder, or for other items, than the bundle's.
+
+    Raises:
+        BundleError: with what was found and expected; `name` is named.
+    """
+    if manifest.towers is None:
+        return
+    facts = manifest.towers.facts
+    if facts.encoder_fingerprint != manifest.encoder_fingerprint:
+        raise BundleError(
+            f"{name}: the towers were trained on the item encoder {facts.encoder_fingerprint[:16]}, "
+            f"the bundle's is {manifest.encoder_fingerprint[:16]}; train the towers on this bundle"
+        )
+    if facts.items != manifest.rows:
+        raise BundleError(
+            f"{name}: the towers have {facts.items} items, the bundle {manifest.rows}; "
+            "make the towers of this bundle"
+        )
 
 
 def _agree(path: Path, *facts: tuple[str, object, object]) -> None:
