@@ -183,8 +183,8 @@ def _als_knn(
             yield from als_with_neighbours(factors, content.features, counts, centred, seed)
 
 
-_ALS_GRID = {"alpha": (1.0, 2.0, 4.0, 8.0, 16.0), "penalty": (0.1, 1.0, 5.0, 10.0, 20.0, 40.0)}
-_COLD_ALS_GRID = {"alpha": (1.0, 4.0, 16.0), "penalty": (0.1, 1.0, 10.0, 40.0)}
+_ALS_GRID = {"alpha": (1.0, 2.0, 4.0, 8.0), "penalty": (1.0, 5.0, 10.0, 20.0, 40.0, 80.0)}
+_COLD_ALS_GRID = {"alpha": (1.0, 2.0, 8.0), "penalty": (1.0, 10.0, 20.0, 40.0)}
 _NEIGHBOURS = (5, 10, 20, 50, 100, 200)
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
