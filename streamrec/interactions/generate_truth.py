@@ -138,7 +138,10 @@ class TrueRelevance:
 
 @dataclass(frozen=True)
 class RelevanceAt:
-    """A recommender that knows the truth: what the best possible ranking reaches."""
+    """A recommender that knows the truth.
+
+    Not the best at foretelling clicks: those also depend on what is shown, which favours popular and new items.
+    """
 
     relevance: TrueRelevance
     time: int
