@@ -140,7 +140,7 @@ class TrueRelevance:
 class RelevanceAt:
     """A recommender that knows the truth.
 
-    Not the best at foretelling clicks: those also depend on what is shown, which favours popular and new items.
+    Not the best at foretelling clicks: what is shown favours popular and new items.
     """
 
     relevance: TrueRelevance
