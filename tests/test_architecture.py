@@ -40,7 +40,7 @@ def importers(root: Path, package: str) -> set[str]:
     ("package", "allowed"),
     [
         ("mlflow", ("streamrec/tracking.py", "streamrec/pyfunc/")),
-        ("great_expectations", ("streamrec/catalog/validate.py",)),
+        ("great_expectations", ("streamrec/catalog/suite.py",)),
         ("prefect", ("flows/",)),
         ("faiss", ("streamrec/retrieval/index.py",)),
         ("torchdiffeq", ("streamrec/models/flow/solvers.py",)),

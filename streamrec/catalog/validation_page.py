@@ -51,10 +51,13 @@ class ColumnView:
         return max([*shares, 1e-9])
 
 
-def render(result: ValidationResult, profile: Profile, reference: Profile | None) -> str:
+def render(
+    result: ValidationResult, profile: Profile, reference: Profile | None, about: str | None = None
+) -> str:
     """The page: counts, failed checks, then every column with its checks and shares.
 
-    `profile` is counted in the reference's bins where there is a reference.
+    `profile` is counted in the reference's bins where there is a reference; columns outside it show their
+    checks only. `about` is the sentence below the title; None says what a catalogue is compared with.
     """
     names = dict.fromkeys(check.column for check in result.checks if check.column is not None)
     columns = [_view(name, result, profile, reference) for name in names]
@@ -65,11 +68,21 @@ def render(result: ValidationResult, profile: Profile, reference: Profile | None
     )
     return environment.from_string(template).render(
         result=result,
+        about=_compared(result) if about is None else about,
         failures=[*result.critical_failures, *result.warnings],
         passed=sum(check.success for check in result.checks),
         table_checks=[check for check in result.checks if check.column is None],
         columns=columns,
     )
+
+
+def _compared(result: ValidationResult) -> str:
+    if result.reference_rows is None:
+        return (
+            "Nothing published to compare with: ranges, vocabularies and drift are checked from the "
+            "second run on."
+        )
+    return f"Compared with the last published catalogue of {result.reference_rows:,} items."
 
 
 def _view(name: str, result: ValidationResult, profile: Profile, reference: Profile | None) -> ColumnView:

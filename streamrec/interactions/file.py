@@ -111,7 +111,7 @@ def load_interactions(path: Path, item_ids: pa.Array, user_ids: pa.Array | None 
     if user_ids is None:
         place, user_ids = np.arange(len(names)), names
     else:
-        place = positions(names, user_ids)
+        place = positions(names, user_ids).copy()
         new = place < 0
         place[new] = len(user_ids) + np.arange(new.sum())
         user_ids = pa.concat_arrays([user_ids, names.filter(pa.array(new)).cast(user_ids.type)])

@@ -67,13 +67,15 @@ class InteractionsValidationConfig(_Stage):
     min_rows: int = Field(1, ge=1)
     """Critical: at least this many events are kept."""
     max_unknown_items: float = Field(0.01, ge=0, le=1)
-    """Critical: share of the rows whose item the catalogue does not have."""
+    """Warning: share of the rows read whose item the catalogue does not have; they are left out."""
+    max_future: float = Field(0.001, ge=0, le=1)
+    """Critical: share of the events dated more than a day after now."""
     max_duplicates: float = Field(0.01, ge=0, le=1)
     """Warning: share of the events that repeat the user, item and time of another one."""
     max_user_share: float = Field(0.05, gt=0, le=1)
     """Warning: share of all events that one user may have, where there are 100 users or more."""
-    max_events_per_hour: int = Field(1_000, ge=1)
-    """Warning: events that one user may have within 60 minutes; more of them look like a machine's."""
+    max_user_hour: int = Field(1_000, ge=1)
+    """Warning: events that one user may have within 60 minutes; more look like a machine's."""
 
 
 class SplitConfig(_Stage):
