@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamrec.commands.items import register
+from streamrec.commands.items import register as register_items
+from streamrec.commands.recommend import register as register_recommend
 from streamrec.errors import CatalogError, ConfigError, StreamRecError
 
 if TYPE_CHECKING:
@@ -342,7 +343,8 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
     return config.model_copy(update={"out": out or config.out})
 
 
-register(app)
+register_items(app)
+register_recommend(app)
 
 if __name__ == "__main__":
     main()

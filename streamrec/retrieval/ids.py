@@ -56,7 +56,7 @@ class Ids:
         else:
             array = wanted.cast(self.column.type)
             array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        found = pc.index_in(array, pc.SetLookupOptions(value_set=self.column.combine_chunks()))
+        found = pc.index_in(array, self.column.combine_chunks())
         if found.null_count:
             raise self._unknown(array.filter(found.is_null())[0].as_py())
         return to_numpy(found).astype(np.int64)

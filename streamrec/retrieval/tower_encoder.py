@@ -1,0 +1,129 @@
+"""`TowerEncoder`: vectors of users and items that the bundle does not have, from histories and raw rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamrec.errors import BundleError
+from streamrec.evaluation.latents import feature_matrix
+from streamrec.interactions.content import ItemContent
+from streamrec.retrieval import towers as names
+from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.embeddings import to_matrix
+from streamrec.retrieval.encoder import ItemEncoder
+from streamrec.retrieval.manifest import TOWERS, FileRecord
+from streamrec.retrieval.tower_model import TowerModel, vectors_of_users
+
+Load = Callable[[Path], TowerModel]
+
+
+class TowerEncoder:
+    """The two-tower model and what it reads of the published items."""
+
+    def __init__(self, model: TowerModel, content: ItemContent, ids: Sequence[Any]) -> None:
+        self.model = model
+        self.content = content
+        self.ids = ids
+
+    @classmethod
+    def load(cls, folder: Path, load: Load | None = None) -> TowerEncoder:
+        """From a folder that `write_towers` wrote; `load` reads the model, by default a `Towers`.
+
+        Raises:
+            StreamRecError: a file is missing or broken.
+        """
+        path = folder / names.ITEMS
+        try:
+            table = pq.read_table(path)
+            content = ItemContent(to_matrix(table[names.LATENT]), to_matrix(table[names.FEATURES]))
+        except (OSError, pa.ArrowException, KeyError, AttributeError) as error:
+            raise BundleError(f"{path}: cannot read the items of the towers: {error}") from None
+        return cls((load or load_towers)(folder / names.MODEL), content, table.column(0).to_pylist())
+
+    def users(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors (u, k) of users of whom only the histories are known: positions, the oldest first."""
+        return vectors_of_users(self.model, list(histories), self.content, self.ids)
+
+    def items(self, rows: pa.Table, encoder: ItemEncoder) -> np.ndarray:
+        """Vectors (n, k) of items that the bundle need not have, from raw rows of the catalogue.
+
+        Args:
+            rows: with the feature columns; the id column may be missing.
+            encoder: the item encoder that the towers were trained on.
+
+        Raises:
+            StreamRecError: a feature column is missing or holds another type of value.
+        """
+        encoded = encoder.codec.encode(rows)
+        features = feature_matrix(encoded, encoder.codec.layout)
+        if features.shape[1] != self.content.features.shape[1]:
+            raise BundleError(
+                f"item rows: {features.shape[1]} encoded features, the towers read "
+                f"{self.content.features.shape[1]}; use the encoder of their bundle"
+            )
+        column = encoder.schema.item_id
+        ids = rows[column].to_pylist() if column in rows.column_names else [None] * len(rows)
+        return self.model.item_vectors(encoder.encode(rows), features, ids)
+
+
+class BundleEncoder:
+    """The models of one bundle, read when first needed and checked against its manifest."""
+
+    def __init__(self, bundle: Bundle, load: Load | None = None) -> None:
+        """Take a bundle with towers.
+
+        Raises:
+            BundleError: it has none.
+        """
+        self.recommendations = bundle.recommender
+        self._bundle = bundle
+        self._load = load
+
+    def histories(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """As `TowerEncoder.users`."""
+        return self._towers.users(histories)
+
+    def new_items(self, rows: pa.Table) -> np.ndarray:
+        """As `TowerEncoder.items`, by the bundle's item encoder."""
+        return self._towers.items(rows, self._encoder)
+
+    @cached_property
+    def _towers(self) -> TowerEncoder:
+        self._verify(f"{TOWERS}/{names.MODEL}/", f"{TOWERS}/{names.ITEMS}")
+        return TowerEncoder.load(self._bundle.path / TOWERS, self._load)
+
+    @cached_property
+    def _encoder(self) -> ItemEncoder:
+        self._verify("codec/", "model/")
+        return ItemEncoder.load(self._bundle.path)
+
+    def _verify(self, *parts: str) -> None:
+        """Whether the files are still those that were verified when the bundle was opened."""
+        for name, stated in self._bundle.manifest.files.items():
+            if not name.startswith(parts):
+                continue
+            path = self._bundle.path / name
+            try:
+                with path.open("rb") as file:
+                    found = FileRecord.of(file)
+            except OSError as error:
+                raise BundleError(
+                    f"{path}: cannot read a file of the bundle: {error.strerror or error}; "
+                    "open the current one"
+                ) from None
+            if found != stated:
+                raise BundleError(f"{path}: altered since the bundle was opened; publish again")
+
+
+def load_towers(folder: Path) -> TowerModel:
+    """The two-tower model in `folder`."""
+    from streamrec.recommenders.two_tower import Towers
+
+    return Towers.load(folder)
