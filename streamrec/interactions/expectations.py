@@ -73,7 +73,9 @@ def busiest_hours(users: NDArray[np.int64], seconds: NDArray[np.int64]) -> NDArr
 
 def _encode(ids: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
     """Distinct ids, and (n,) the position of each event's, -1 where it is missing."""
-    encoded = ids.combine_chunks().dictionary_encode()
+    if not pa.types.is_dictionary(ids.type):
+        ids = ids.dictionary_encode()
+    encoded = ids.unify_dictionaries().combine_chunks()
     return encoded.dictionary, encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy()
 
 

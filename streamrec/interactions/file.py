@@ -78,6 +78,21 @@ def write_interactions(
             writer.write(pa.RecordBatch.from_arrays(plain, schema=kind))
 
 
+def read_events(path: Path) -> pa.Table:
+    """The columns of a canonical file, as stored; users as a dictionary.
+
+    Raises:
+        InteractionsError: not such a file.
+    """
+    try:
+        return pq.read_table(path, columns=list(COLUMNS), read_dictionary=["user"], partitioning=None)
+    except (OSError, pa.ArrowException) as error:
+        words = " ".join(str(error).split())
+        raise InteractionsError(
+            f"{path}: not a file of events; expected the columns {', '.join(COLUMNS)}: {words}"
+        ) from error
+
+
 def load_interactions(path: Path, item_ids: pa.Array, user_ids: pa.Array | None = None) -> Interactions:
     """Events of a canonical file as positions.
 
@@ -88,15 +103,10 @@ def load_interactions(path: Path, item_ids: pa.Array, user_ids: pa.Array | None 
             first, in this order; users known only by their events follow, ascending.
 
     Raises:
-        InteractionsError: not such a file, or an event whose item is not among `item_ids`.
+        InteractionsError: not such a file, an event whose item is not among `item_ids`, or a user who is
+            neither among `user_ids` nor of their type.
     """
-    try:
-        table = pq.read_table(path, columns=list(COLUMNS), read_dictionary=["user"])
-    except (OSError, pa.ArrowException) as error:
-        words = " ".join(str(error).split())
-        raise InteractionsError(
-            f"{path}: not a file of events; expected the columns {', '.join(COLUMNS)}: {words}"
-        ) from error
+    table = read_events(path)
     items = positions(table["item"], item_ids)
     unknown = np.flatnonzero(items < 0)
     if len(unknown):
@@ -114,12 +124,22 @@ def load_interactions(path: Path, item_ids: pa.Array, user_ids: pa.Array | None 
         place = positions(names, user_ids).copy()
         new = place < 0
         place[new] = len(user_ids) + np.arange(new.sum())
-        user_ids = pa.concat_arrays([user_ids, names.filter(pa.array(new)).cast(user_ids.type)])
+        user_ids = pa.concat_arrays([user_ids, _as(user_ids.type, names.filter(pa.array(new)), path)])
     users = place[ranks[codes]]
     times = table["time"].cast(pa.int64()).fill_null(0).to_numpy()
     weights = table["weight"].to_numpy()
     order = np.lexsort((items, users, times))
     return Interactions(users[order], items[order], times[order], weights[order], user_ids, item_ids)
+
+
+def _as(kind: pa.DataType, names: pa.Array, path: Path) -> pa.Array:
+    try:
+        return names.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise InteractionsError(
+            f"{path}: user ids are {names.type}, those of the users' table {kind}, and not all can be read "
+            f"as such ({' '.join(str(error).split())}); store both with one type"
+        ) from error
 
 
 def _one_dictionary(ids: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:

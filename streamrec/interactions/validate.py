@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from streamrec.catalog.checks import ValidationResult
 from streamrec.catalog.profile import Profile
 from streamrec.catalog.suite import run_suite
 from streamrec.catalog.validation_page import render
-from streamrec.errors import InteractionsError
 from streamrec.interactions.expectations import plan_checks
-from streamrec.interactions.file import COLUMNS
+from streamrec.interactions.file import read_events
 from streamrec.interactions.ingest import IngestedInteractions
 from streamrec.interactions.settings import InteractionsValidationConfig
 
@@ -45,13 +43,7 @@ def validate_interactions(
             `ValidationResult.raise_for_critical`).
     """
     start = time.perf_counter()
-    try:
-        events = pq.read_table(path, columns=list(COLUMNS))
-    except (OSError, pa.ArrowException) as error:
-        words = " ".join(str(error).split())
-        raise InteractionsError(
-            f"{path}: not a file of events; expected the columns {', '.join(COLUMNS)}: {words}"
-        ) from error
+    events = read_events(path)
     now = datetime.now(UTC) if now is None else now.astimezone(UTC)
     plan = plan_checks(events, item_ids, config, now, ingested)
     about = f"Events checked against a catalogue of {len(item_ids):,} items."

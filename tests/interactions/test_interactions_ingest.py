@@ -222,6 +222,19 @@ def test_users_known_otherwise_come_first_and_others_follow(tmp_path: Path) -> N
     assert [found.user_ids[int(u)].as_py() for u in found.users[np.argsort(found.items)]] == [9, 2, 5]
 
 
+def test_a_new_user_whose_id_is_of_another_type_than_the_others_is_refused(tmp_path: Path) -> None:
+    result = ingest(tmp_path, "u,i\n9,a\nbob,b\n")
+    with pytest.raises(InteractionsError, match=r"user ids are string, .* int64, .*'bob'"):
+        load_interactions(result.path, ITEMS, user_ids=pa.array([7, 5]))
+
+
+def test_a_folder_named_like_a_partition_adds_no_column(tmp_path: Path) -> None:
+    folder = tmp_path / "user=7"
+    folder.mkdir()
+    result = ingest(folder, "u,i\n9,a\n")
+    assert load_interactions(result.path, ITEMS).user_ids.to_pylist() == ["9"]
+
+
 def test_events_of_another_catalogue_are_refused(tmp_path: Path) -> None:
     result = ingest(tmp_path, "u,i\nx,a\nx,b\nx,c\n")
     with pytest.raises(InteractionsError, match=r"1 of 3 events .*catalogue of 2 does not have, as 'b'"):
