@@ -54,13 +54,15 @@ class RankingComparison:
     split: str
     """Its name, as `time`."""
     why: str
-    """Why this split answers the question, in a sentence."""
+    """What it is and why it answers the question, in sentences."""
     main: str
     """The recommender that has to beat the others."""
     baselines: tuple[str, ...]
     """Those it has to beat; any further recommender is only shown."""
     judged: tuple[str, ...]
     seeds: tuple[int, ...]
+    replicates: int
+    """Draws of users behind the intervals."""
     parts: dict[str, Part]
     """The part that is judged comes first."""
     slices: dict[str, list[Slice]]
@@ -108,6 +110,7 @@ class RankingComparison:
             baselines=chosen,
             judged=tuple(judged),
             seeds=seeds,
+            replicates=replicates,
             parts={name: _part(name, found, main, replicates) for name, found in trials.items()},
             slices={name: _slices([first[seed][name] for seed in seeds], judged, groups) for name in names},
         )

@@ -36,7 +36,7 @@ recommender's less the baseline's), or what a slice cuts by: `activity` or a col
 def comparison_lines(comparison: RankingComparison) -> list[str]:
     """The split and why; a table per part, best first, means with half their 95% intervals; the verdict."""
     seeds = f"{'seed' if len(comparison.seeds) == 1 else 'seeds'} {', '.join(map(str, comparison.seeds))}"
-    lines = [f"Split: {comparison.split} ({comparison.why}); {seeds}"]
+    lines = [f"Split: {comparison.split}; {seeds}", comparison.why]
     figures = tuple(dict.fromkeys((*comparison.judged, *SHOWN)))
     for part in comparison.parts.values():
         users, items = formats.count(part.users), formats.count(part.candidates)
