@@ -58,7 +58,7 @@ def nearest_known(features: Floats, known: Positions, k: int, centred: bool, see
         block = vectors[start : start + BLOCK_ROWS] @ vectors[candidates].T
         own = column[start : start + BLOCK_ROWS]
         block[np.flatnonzero(own >= 0), own[own >= 0]] = -np.inf
-        best = np.argpartition(-block, k - 1, axis=1)[:, :k]
+        best = np.argpartition(block, len(candidates) - k, axis=1)[:, len(candidates) - k :]
         values = np.take_along_axis(block, best, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
         items[start : start + BLOCK_ROWS] = candidates[np.take_along_axis(best, order, axis=1)]
