@@ -53,6 +53,14 @@ class Lists:
         within = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
         return Lists(starts, self.values[np.repeat(self.starts[positions], lengths) + within])
 
+    def distinct(self) -> Lists:
+        """Each row without what comes again later in it."""
+        keys = self.parents() * (int(self.values.max(initial=0)) + 1) + self.values
+        _, backwards = np.unique(keys[::-1], return_index=True)
+        kept = np.sort(len(keys) - 1 - backwards)
+        lengths = np.bincount(self.parents()[kept], minlength=len(self))
+        return Lists(np.concatenate([[0], np.cumsum(lengths)]), self.values[kept])
+
     def parents(self) -> np.ndarray:
         """(m,) the row of each entry."""
         return np.repeat(np.arange(len(self)), self.lengths)

@@ -149,14 +149,14 @@ class Recommendations:
         return [self._users(scores, positions) for scores, positions in zip(*found, strict=True)]
 
     def history(self, item_ids: Sequence[Id]) -> np.ndarray:
-        """Positions (n,) of the items of a history, in its order.
+        """Positions (n,) of the items of a history, in its order, each once.
 
         Raises:
             BundleError: an item that the bundle does not have; a history of nothing.
         """
         if not item_ids:
             raise BundleError("history: found no item, expected at least one id")
-        return np.array([self.items.position(item_id) for item_id in item_ids])
+        return np.array(list(dict.fromkeys(self.items.position(item_id) for item_id in item_ids)))
 
     def _items(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
         there = positions >= 0

@@ -48,7 +48,7 @@ class TowerEncoder:
         return cls((load or load_towers)(folder / names.MODEL), content, table.column(0).to_pylist())
 
     def users(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors (u, k) of users of whom only the histories are known: positions, the oldest first."""
+        """Vectors (u, k) of users of whom only the histories are known: positions, none twice."""
         return vectors_of_users(self.model, list(histories), self.content, self.ids)
 
     def items(self, rows: pa.Table, encoder: ItemEncoder) -> np.ndarray:
@@ -124,6 +124,6 @@ class BundleEncoder:
 
 def load_towers(folder: Path) -> TowerModel:
     """The two-tower model in `folder`."""
-    from streamrec.recommenders.two_tower import Towers
+    from streamrec.recommenders.towers import Towers
 
     return Towers.load(folder)

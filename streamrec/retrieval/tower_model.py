@@ -14,8 +14,9 @@ from streamrec.interactions.content import ItemContent
 class TowerModel(Protocol):
     """Vectors of users and items whose inner products rank items for a user."""
 
-    dimension: int
-    """Entries of a vector."""
+    @property
+    def dimension(self) -> int:
+        """Entries of a vector."""
 
     def item_vectors(self, latents: np.ndarray, features: np.ndarray, ids: Sequence[Any]) -> np.ndarray:
         """(n, k) float32 of items, known to the model by id or not."""
@@ -26,9 +27,9 @@ class TowerModel(Protocol):
         latents: np.ndarray,
         features: np.ndarray,
         ids: Sequence[Any],
-        user_features: np.ndarray | None,
+        user_features: np.ndarray | None = None,
     ) -> np.ndarray:
-        """(u, k) float32 of users; a history holds rows of the item arrays given, the oldest first."""
+        """(u, k) float32 of users; a history holds rows of the item arrays given, none twice."""
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""
@@ -41,7 +42,10 @@ def vectors_of_users(
     ids: Sequence[Any],
     user_features: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Vectors (u, k) by histories, positions in `content`; only the items of these are handed over."""
+    """Vectors (u, k) of users by histories: positions in `content`, of which none is there twice.
+
+    Only the items of these histories are handed to the model.
+    """
     seen, rows = np.unique(np.concatenate([np.empty(0, np.int64), *histories]), return_inverse=True)
     ends = np.cumsum([len(history) for history in histories])
     own = np.split(rows.astype(np.int64), ends[:-1])

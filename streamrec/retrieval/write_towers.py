@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from streamrec.config import PublishConfig
 from streamrec.errors import BundleError
 from streamrec.interactions.content import ItemContent
-from streamrec.interactions.table import Histories, Interactions
+from streamrec.interactions.table import Interactions
 from streamrec.retrieval import towers as names
 from streamrec.retrieval.index import ItemIndex
+from streamrec.retrieval.lists import Lists
 from streamrec.retrieval.manifest import IndexSettings, MeasuredRecall, TowerFacts
 from streamrec.retrieval.recall import ExactNeighbours
 from streamrec.retrieval.tower_model import TowerModel, vectors_of_users
@@ -74,7 +75,7 @@ def write_towers(
     _check_lengths(content, seen, user_features)
     folder.mkdir(parents=True, exist_ok=True)
     item_vectors = _item_vectors(towers, content, seen, progress)
-    histories = seen.histories()
+    histories = seen_by(seen)
     user_vectors = _user_vectors(towers, content, seen, histories, user_features, progress)
     _write_items(folder / names.ITEMS, item_column, seen.item_ids, item_vectors, content)
     _write_users(folder / names.USERS, seen.user_ids, user_vectors, histories)
@@ -96,6 +97,12 @@ def write_towers(
     if user_codec is not None:
         user_codec.save(folder / names.CODEC)
     return facts
+
+
+def seen_by(events: Interactions) -> Lists:
+    """Positions of the items of each user, each once, those last seen last."""
+    histories = events.histories()
+    return Lists(histories.starts, histories.items).distinct()
 
 
 def _check_lengths(content: ItemContent, seen: Interactions, user_features: np.ndarray | None) -> None:
@@ -131,7 +138,7 @@ def _user_vectors(
     towers: TowerModel,
     content: ItemContent,
     seen: Interactions,
-    histories: Histories,
+    histories: Lists,
     features: np.ndarray | None,
     progress: Progress | None,
 ) -> np.ndarray:
@@ -140,7 +147,7 @@ def _user_vectors(
     ids = seen.item_ids.to_pylist()
     for start in range(0, users, USER_BLOCK):
         rows = slice(start, min(start + USER_BLOCK, users))
-        known = [histories.of(user) for user in range(rows.start, rows.stop)]
+        known = [histories.row(user) for user in range(rows.start, rows.stop)]
         given = None if features is None else features[rows]
         made = vectors_of_users(towers, known, content, ids, given)
         vectors[rows] = _checked(made, rows, towers.dimension, "user", seen.user_ids)
@@ -195,9 +202,9 @@ def _write_items(path: Path, column: str, ids: pa.Array, vectors: np.ndarray, co
     _write(path, table, [column, f"{names.FEATURES}.list.element"])
 
 
-def _write_users(path: Path, ids: pa.Array, vectors: np.ndarray, histories: Histories) -> None:
+def _write_users(path: Path, ids: pa.Array, vectors: np.ndarray, histories: Lists) -> None:
     history = pa.ListArray.from_arrays(
-        pa.array(histories.starts.astype(np.int32)), pa.array(histories.items.astype(np.int32))
+        pa.array(histories.starts.astype(np.int32)), pa.array(histories.values.astype(np.int32))
     )
     table = pa.table({names.USER_ID: ids, names.VECTOR: _matrix(vectors), names.HISTORY: history})
     _write(path, table, [names.USER_ID, f"{names.HISTORY}.list.element"])

@@ -41,8 +41,9 @@ class PlainTowers:
         latents: np.ndarray,
         features: np.ndarray,
         ids: Sequence[Any],
-        user_features: np.ndarray | None,
+        user_features: np.ndarray | None = None,
     ) -> np.ndarray:
+        assert all(len(set(own)) == len(own) for own in histories)
         items = self.item_vectors(latents, features, ids)
         vectors = [
             items[own[-5:]].mean(axis=0) if len(own) else np.zeros(self.dimension) for own in histories

@@ -15,6 +15,7 @@ from streamrec.retrieval import tower_search
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.lists import Lists
 from streamrec.retrieval.recommend import Recommendations
+from streamrec.retrieval.write_towers import seen_by
 
 
 @pytest.fixture(scope="module", params=["flat", "ivf"])
@@ -37,7 +38,7 @@ def products(bundle: Bundle) -> np.ndarray:
     content, seen = make_content(bundle), make_seen(bundle)
     towers = PlainTowers()
     items = towers.item_vectors(content.latents, content.features, range(200))
-    histories = [seen.histories().of(user) for user in range(60)]
+    histories = [seen_by(seen).row(user) for user in range(60)]
     users = towers.user_vectors(histories, content.latents, content.features, range(200), None)
     return users.astype(np.float64) @ items.astype(np.float64).T
 
