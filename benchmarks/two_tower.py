@@ -110,11 +110,11 @@ def main() -> None:
             for seed in range(given.seeds):
                 for name, quality in measure(catalog, events, kind, seed).items():
                     runs[name].append(quality)
-            print(f"{kind:18}" + "".join(f"{figure:>22}" for figure in FIGURES))
+            print(f"{kind:18}" + "".join(f"{figure:>24}" for figure in FIGURES))
             for name, qualities in runs.items():
                 means = [[quality.mean(figure) for quality in qualities] for figure in FIGURES]
                 cells = [f"{np.mean(m):.4f} ({min(m):.4f}-{max(m):.4f})" for m in means]
-                print(f"{name:18}" + "".join(f"{cell:>22}" for cell in cells), flush=True)
+                print(f"{name:18}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":
