@@ -69,6 +69,24 @@ def register_augmenter(
     )
 
 
+def register_two_tower(
+    run: TrackedRun, folder: str | Path, tags: Mapping[str, str] | None = None, description: str | None = None
+) -> RegisteredModel:
+    """Register the towers that `write_towers` wrote into `folder` as the next version, the challenger.
+
+    Its name is that of the run's store: see `TrackingStore.of_model`.
+
+    Raises:
+        TrackingError: the registered model would recommend other items than the towers.
+        StreamRecError: the towers cannot be read.
+    """
+    from streamrec.pyfunc.two_tower_package import write_two_tower
+
+    return _register(
+        run, "two-tower", lambda path, record: write_two_tower(path, Path(folder), record), tags, description
+    )
+
+
 def _register(
     run: TrackedRun,
     kind: str,
