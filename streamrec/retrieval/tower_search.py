@@ -13,6 +13,8 @@ from streamrec.retrieval.index import ItemIndex, normalised
 from streamrec.retrieval.lists import Lists
 from streamrec.retrieval.manifest import TowerFacts
 
+_SHORT = 16
+"""Shorter histories are searched as if of this length: that many more results cost next to nothing."""
 _CELLS = 4_000_000
 """Scores held at once while seen items are left out."""
 
@@ -55,7 +57,7 @@ class TowerSearch:
             return _padded(*_best(self.item_index, queries, k, rows), k)
         available = self.facts.items if rows is None else int(rows.sum())
         # Groups of about equal fetches: one user with a long history must not slow the others down.
-        extra = 2 ** np.ceil(np.log2(np.maximum(without.lengths, 1))).astype(np.int64)
+        extra = 2 ** np.ceil(np.log2(np.maximum(without.lengths, _SHORT))).astype(np.int64)
         extra[without.lengths == 0] = 0
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         positions = np.full((len(queries), k), -1, dtype=np.int64)
