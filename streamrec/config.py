@@ -1,4 +1,4 @@
-"""What a run is told: one model per stage, loaded from YAML, overridden by `--set a.b=c`."""
+"""What a run is told: a model per kind of run and stage, loaded from YAML, overridden by `--set a.b=c`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import TypeVar
 
 from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.errors import ConfigError
@@ -18,11 +19,13 @@ from streamrec.schema import FeatureSchema
 from streamrec.training.settings import TrainConfig
 
 
-class _Stage(BaseModel):
+class Stage(BaseModel):
+    """Settings of a stage: unknown names are refused, nothing changes in place."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class GenerateConfig(_Stage):
+class GenerateConfig(Stage):
     """Make a synthetic item table."""
 
     preset: Literal["independent", "structured"] = "independent"
@@ -33,7 +36,7 @@ class GenerateConfig(_Stage):
     """Seed of the draws."""
 
 
-class IngestConfig(_Stage):
+class IngestConfig(Stage):
     """Read the user's item table."""
 
     path: str
@@ -46,7 +49,7 @@ class IngestConfig(_Stage):
     """Rows held in memory at once."""
 
 
-class ValidationConfig(_Stage):
+class ValidationConfig(Stage):
     """What is expected of the item table as a whole."""
 
     min_rows: int = Field(1, ge=1)
@@ -67,7 +70,7 @@ class ValidationConfig(_Stage):
     """Expectations on values run on at most this many rows (a seeded sample)."""
 
 
-class CodecConfig(_Stage):
+class CodecConfig(Stage):
     """How rows become numbers."""
 
     scaling: Literal["auto", "quantile", "standard"] = "auto"
@@ -85,7 +88,7 @@ class CodecConfig(_Stage):
     """Vocabulary size per multi-label column; rarer labels are dropped."""
 
 
-class EvaluateConfig(_Stage):
+class EvaluateConfig(Stage):
     """What is measured of the trained encoder."""
 
     queries: int = Field(1_000, ge=10)
@@ -96,11 +99,20 @@ class EvaluateConfig(_Stage):
     """Neighbours per item."""
 
 
-class TrackConfig(_Stage):
+class StoreConfig(Stage):
     """Where runs and models are recorded."""
 
     uri: str | None = None
     """MLflow tracking URI; None: MLFLOW_TRACKING_URI, else SQLite under `mlflow/`."""
+    experiment: str
+    """MLflow experiment."""
+    model_name: str
+    """Registered model."""
+
+
+class TrackConfig(StoreConfig):
+    """Where runs over items, and their models, are recorded."""
+
     experiment: str = "streamrec-items"
     """MLflow experiment."""
     model_name: str = "streamrec-item-encoder"
@@ -109,7 +121,7 @@ class TrackConfig(_Stage):
     """Registered model of item rows, where augmenters are fitted."""
 
 
-class PublishConfig(_Stage):
+class PublishConfig(Stage):
     """How the bundle is written."""
 
     index: Literal["auto", "flat", "ivf"] = "auto"
@@ -122,7 +134,7 @@ class PublishConfig(_Stage):
     """Also publish the log-variance of each latent."""
 
 
-class RunConfig(_Stage):
+class RunConfig(Stage):
     """A whole run. Exactly one of `generate` and `ingest` says where the rows come from."""
 
     seed: int = Field(42, ge=0)
@@ -172,8 +184,15 @@ def run_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConfig:
-    """Read a run's YAML file and apply `a.b=c` overrides.
+Config = TypeVar("Config", bound=BaseModel, default=RunConfig)
+
+
+def load_config(
+    path: str | Path,
+    overrides: list[str] | None = None,
+    model: type[Config] = RunConfig,  # type: ignore[assignment]
+) -> Config:
+    """Read the YAML file of a run and apply `a.b=c` overrides; `model` is the kind of run.
 
     Relative paths inside the file are taken as written, from the working folder.
 
@@ -189,13 +208,16 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> RunConf
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected settings by name, found {type(data).__name__}")
-    return parse_config(data, overrides, source=str(path))
+    return parse_config(data, overrides, str(path), model)
 
 
 def parse_config(
-    data: dict[str, Any], overrides: list[str] | None = None, source: str = "config"
-) -> RunConfig:
-    """Check settings given as a dictionary; `source` is named in errors.
+    data: dict[str, Any],
+    overrides: list[str] | None = None,
+    source: str = "config",
+    model: type[Config] = RunConfig,  # type: ignore[assignment]
+) -> Config:
+    """Check settings given as a dictionary; `source` is named in errors, `model` is the kind of run.
 
     Raises:
         ConfigError: as `load_config`.
@@ -203,12 +225,12 @@ def parse_config(
     for override in overrides or []:
         _apply(data, override)
     try:
-        return RunConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("; ".join(_one_line(source, item) for item in error.errors())) from None
+        raise ConfigError("; ".join(_one_line(source, item, model) for item in error.errors())) from None
 
 
-def dump_config(config: RunConfig) -> str:
+def dump_config(config: BaseModel) -> str:
     """The configuration as YAML; `load_config` reads it back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json", exclude_none=True), sort_keys=False)
 
@@ -234,11 +256,11 @@ def _apply(data: dict[str, Any], override: str) -> None:
     data[names[-1]] = value
 
 
-def _one_line(source: str, error: Any) -> str:
+def _one_line(source: str, error: Any, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"])
     found = error.get("input")
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{source}: unknown setting '{where}'{_did_you_mean(where)}"
+        return f"{source}: unknown setting '{where}'{_did_you_mean(where, model)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if error["type"] == "value_error" or isinstance(found, dict):
@@ -246,15 +268,15 @@ def _one_line(source: str, error: Any) -> str:
     return f"{source}: {where}: {message}, found {found!r}"
 
 
-def _did_you_mean(where: str) -> str:
-    known = setting_names()
+def _did_you_mean(where: str, model: type[BaseModel]) -> str:
+    known = setting_names(model)
     close = difflib.get_close_matches(where, known, n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def setting_names() -> list[str]:
+def setting_names(model: type[BaseModel] = RunConfig) -> list[str]:
     """Dotted names of every setting, for suggestions and completion."""
-    schema = RunConfig.model_json_schema()
+    schema = model.model_json_schema()
 
     def names(node: dict[str, Any], prefix: str) -> list[str]:
         found = []

@@ -14,6 +14,7 @@ import pyarrow as pa
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.catalog.table import Catalog
 from streamrec.errors import BundleError, ConfigError
+from streamrec.retrieval.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from streamrec.augmenters.augmenter import TableAugmenter
@@ -117,8 +118,8 @@ def find_run(out: Path, name: str | None = None, augmenters: bool = True) -> Run
     if not usable:
         what = "no run with augmenters" if augmenters else "no run"
         raise BundleError(f"{out / RUNS}: {what}; {missing if augmenters else 'make one: streamrec run'}")
-    current = (out / "published" / "current").resolve().name
-    return next((run for run in usable if _published(run) == current), usable[-1])
+    current = _current(out / "published" / "current")
+    return next((run for run in usable if current is not None and _encoder(run) == current), usable[-1])
 
 
 def find_items(table: pa.Table, item_id: str, wanted: list[str], label: str) -> list[int]:
@@ -145,9 +146,19 @@ def suggestion(wanted: str, known: Any) -> str:
     return f"; found {shown or 'none'}"
 
 
-def _published(run: Run) -> str | None:
-    """Version of the bundle that a run published."""
+def _encoder(run: Run) -> tuple[str, str] | None:
+    """Name and version of the encoder that a run registered."""
     try:
-        return Path(json.loads((run.folder / SUMMARY).read_text(encoding="utf-8"))["bundle"]).name
+        found = json.loads((run.folder / SUMMARY).read_text(encoding="utf-8"))
+        return str(found["model"]), str(found["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _current(bundle: Path) -> tuple[str, str] | None:
+    """Name and version of a bundle's encoder; a bundle that was published again with towers keeps it."""
+    try:
+        model = Manifest.read(bundle / MANIFEST).model
+    except BundleError:
+        return None
+    return str(model.name), str(model.version)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,8 +32,11 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 import streamrec
 from streamrec.catalog.table import Catalog
-from streamrec.config import RunConfig, TrackConfig, dump_config
+from streamrec.config import RunConfig, StoreConfig, dump_config
 from streamrec.errors import ConfigError, TrackingError
+
+if TYPE_CHECKING:
+    from streamrec.user_config import UserRetrievalConfig
 
 SAMPLE_SECONDS = 2
 """Interval of the system metrics: a run of half a minute has a dozen values."""
@@ -45,7 +48,7 @@ for _chatty in ("mlflow.system_metrics", "mlflow.store.db.utils", "mlflow.pyfunc
     logging.getLogger(_chatty).setLevel(logging.WARNING)
 
 
-def store_uri(config: TrackConfig, root: str | Path | None = None) -> str:
+def store_uri(config: StoreConfig, root: str | Path | None = None) -> str:
     """MLflow tracking URI: the setting, else MLFLOW_TRACKING_URI, else SQLite in `root`/mlflow.
 
     A relative SQLite path is taken from `root` (the working folder) and made absolute.
@@ -63,7 +66,7 @@ def store_uri(config: TrackConfig, root: str | Path | None = None) -> str:
     return f"sqlite:///{Path(root or '.').resolve() / rest[1:]}" if scheme == "sqlite" else uri
 
 
-def prepare_store(config: TrackConfig, root: str | Path | None = None) -> TrackingStore:
+def prepare_store(config: StoreConfig, root: str | Path | None = None) -> TrackingStore:
     """Create what is not there yet: the SQLite file with its tables, the experiment, the artifact folder.
 
     Artifacts of a SQLite store lie beside it in `artifacts`, those of a server where the server says, and
@@ -154,7 +157,7 @@ class TrackedRun:
         """MLflow's client of the run's store."""
         return self.store.client
 
-    def log_config(self, config: RunConfig) -> None:
+    def log_config(self, config: RunConfig | UserRetrievalConfig) -> None:
         """Record every setting as a parameter (`model.latent_dim`) and the whole as `config.yaml`."""
         # The store's address may hold a password.
         config = config.model_copy(update={"track": config.track.model_copy(update={"uri": None})})
@@ -180,7 +183,11 @@ class TrackedRun:
             self.client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
 
     def log_catalog(self, catalog: Catalog, source: str, profile: Mapping[str, Any] | None = None) -> None:
-        """Record the catalogue as the run's input: digest of its file, columns, row count, profile, source.
+        """Record the catalogue as the run's input: see `log_table`."""
+        self.log_table("items", catalog.path, source, profile)
+
+    def log_table(self, name: str, path: Path, source: str, profile: Mapping[str, Any] | None = None) -> None:
+        """Record a Parquet file as an input of the run: its digest, columns, row count, profile and source.
 
         `source` is the path or URL that the rows came from.
         """
@@ -188,15 +195,15 @@ class TrackedRun:
         kind, key = ("http", "url") if scheme in ("http", "https") else (scheme, "uri")
         columns = [
             {"name": column.name, "required": True, **_column_type(column.type)}
-            for column in pq.read_schema(catalog.path)
+            for column in pq.read_schema(path)
         ]
         dataset = Dataset(
-            name="items",
-            digest=_digest(catalog.path),
+            name=name,
+            digest=_digest(path),
             source_type=kind,
             source=json.dumps({key: source}),
             schema=json.dumps({"mlflow_colspec": columns}),
-            profile=json.dumps({"num_rows": catalog.num_rows, **(profile or {})}),
+            profile=json.dumps({"num_rows": pq.read_metadata(path).num_rows, **(profile or {})}),
         )
         training = DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "training")])
         self.client.log_inputs(self.run_id, datasets=[training])
@@ -213,7 +220,7 @@ class TrackedRun:
         self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
-def _open_store(uri: str, config: TrackConfig, artifacts: Path | None) -> TrackingStore:
+def _open_store(uri: str, config: StoreConfig, artifacts: Path | None) -> TrackingStore:
     try:
         client = mlflow.MlflowClient(uri)
         experiment = client.get_experiment_by_name(config.experiment)

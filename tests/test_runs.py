@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -11,40 +12,46 @@ import pytest
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.config import CodecConfig
 from streamrec.errors import BundleError, ConfigError
+from streamrec.retrieval.manifest import ModelSource
 from streamrec.runs import Run, find_items, find_run
 from streamrec.schema import FeatureSchema
 
 
-def made(out: Path, name: str, families: tuple[str, ...] = (), bundle: str | None = None) -> None:
+def made(out: Path, name: str, families: tuple[str, ...] = (), version: int | None = None) -> None:
     """A run's folder as far as it is looked at to choose one."""
     folder = out / "runs" / name
     (folder / "model").mkdir(parents=True)
     for family in families:
         (folder / "augmenters" / family).mkdir(parents=True)
         (folder / "augmenters" / family / "augmenter.json").write_text("{}")
-    if bundle is not None:
-        (folder / "summary.json").write_text(json.dumps({"bundle": f"/anywhere/published/{bundle}"}))
+    if version is not None:
+        (folder / "summary.json").write_text(json.dumps({"model": "encoder", "version": version}))
 
 
-def publish(out: Path, version: str) -> None:
-    (out / "published" / version).mkdir(parents=True)
-    (out / "published" / "current").symlink_to(version)
+def publish(out: Path, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A current bundle, its manifest as far as it is looked at."""
+    (out / "published" / "any").mkdir(parents=True)
+    (out / "published" / "current").symlink_to("any")
+    source = SimpleNamespace(model=ModelSource(name="encoder", version=str(version)))
+    monkeypatch.setattr("streamrec.runs.Manifest", SimpleNamespace(read=lambda path: source))
 
 
-def test_the_published_run_is_chosen_though_newer_ones_are_there(tmp_path: Path) -> None:
-    made(tmp_path, "r1", ("flow",), "v1")
-    made(tmp_path, "r2", ("flow",), "v2")
+def test_the_published_run_is_chosen_though_newer_ones_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, "r1", ("flow",), 1)
+    made(tmp_path, "r2", ("flow",), 2)
     made(tmp_path, "r3", ("flow",))
-    publish(tmp_path, "v2")
+    publish(tmp_path, 2, monkeypatch)
     assert find_run(tmp_path).name == "r2"
     assert find_run(tmp_path, "r1").name == "r1"
 
 
-def test_else_the_newest_with_augmenters_is(tmp_path: Path) -> None:
-    made(tmp_path, "r1", ("flow", "vae"), "v1")
+def test_else_the_newest_with_augmenters_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "r1", ("flow", "vae"), 1)
     made(tmp_path, "r2", ("diffusion",))
-    made(tmp_path, "r3", bundle="v3")
-    publish(tmp_path, "v3")
+    made(tmp_path, "r3", version=3)
+    publish(tmp_path, 3, monkeypatch)
     assert find_run(tmp_path).name == "r2"
     assert find_run(tmp_path, augmenters=False).name == "r3"
     assert find_run(tmp_path, "r1").families == ["flow", "vae"]

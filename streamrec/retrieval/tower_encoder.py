@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streamrec.errors import BundleError
-from streamrec.evaluation.latents import feature_matrix
 from streamrec.interactions.content import ItemContent
 from streamrec.retrieval import towers as names
 from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.content import published_features
 from streamrec.retrieval.embeddings import to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.manifest import TOWERS, FileRecord
@@ -61,8 +61,7 @@ class TowerEncoder:
         Raises:
             StreamRecError: a feature column is missing or holds another type of value.
         """
-        encoded = encoder.codec.encode(rows)
-        features = feature_matrix(encoded, encoder.codec.layout)
+        features = published_features(rows, encoder.codec)
         if features.shape[1] != self.content.features.shape[1]:
             raise BundleError(
                 f"item rows: {features.shape[1]} encoded features, the towers read "
