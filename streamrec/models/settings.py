@@ -112,3 +112,39 @@ class DiffusionConfig:
     def __post_init__(self) -> None:
         if self.evaluations < 2:
             raise ValueError(f"evaluations must be at least 2, found {self.evaluations}")
+
+
+@dataclass(frozen=True)
+class TwoTowerConfig:
+    """Settings of `TwoTower` and of its objective."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    dimension: int = 128
+    """Width of the learned part of a vector."""
+    hidden: int = 256
+    """Width of the hidden layer of the maps of content."""
+    temperature: float = 0.2
+    """Of the softmax at the start; it is learned."""
+    history: int = 100
+    """Items of a user's history that a training step sees, at most; afterwards all are seen."""
+    negatives: int = 1024
+    """Items drawn uniformly for each batch, beside those of the batch's own events."""
+    id_dropout: float = 0.5
+    """Share of a batch's items that are scored by their content alone, as a new item is."""
+    empty_histories: float = 0.1
+    """Share of a batch's users who are shown without their history, as a new user is."""
+    feature_dropout: float = 0.5
+    """Share of a batch's users whose features are hidden."""
+
+    def __post_init__(self) -> None:
+        for name in ("dimension", "hidden", "history"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
+        if self.negatives < 0:
+            raise ValueError(f"negatives must not be negative, found {self.negatives}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be positive, found {self.temperature}")
+        for name in ("id_dropout", "empty_histories", "feature_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a share from 0 to below 1, found {getattr(self, name)}")

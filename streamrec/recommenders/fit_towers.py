@@ -1,0 +1,197 @@
+"""`fit_towers`: towers trained, all else chosen on validation events, and fitted again on both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from streamrec.evaluation.ranking.protocol import Positions
+from streamrec.interactions.content import ItemContent
+from streamrec.interactions.splits import Split
+from streamrec.interactions.table import Histories, Interactions
+from streamrec.models.two_tower import TwoTower
+from streamrec.recommenders.forms import known_items
+from streamrec.recommenders.judge import Judge
+from streamrec.recommenders.linear import LinearFactors
+from streamrec.recommenders.popularity import Popularity
+from streamrec.recommenders.settings import TowersConfig
+from streamrec.recommenders.towers import Scaling, Towers
+from streamrec.training.loop import Epoch, History, fit
+from streamrec.training.retrieval import EventBatch, EventWorld, SampledSoftmax
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TowersRecommender:
+    """Towers as a `Recommender` of known users."""
+
+    name: str
+    towers: Towers
+    items: Floats
+    """(I, k)."""
+    users: Floats
+    """(U, k)."""
+
+    @classmethod
+    def of(
+        cls, towers: Towers, events: Interactions, content: ItemContent, user_features: Floats | None
+    ) -> TowersRecommender:
+        """Vectors of every item, and of every user by the events given."""
+        ids = events.item_ids.to_pylist()
+        histories = distinct(events.histories())
+        return cls(
+            "two-tower",
+            towers,
+            towers.item_vectors(content.latents, content.features, ids),
+            towers.user_vectors(histories, content.latents, content.features, ids, user_features),
+        )
+
+    def scores(self, users: Positions) -> Floats:
+        """(u, I) inner products."""
+        return self.users[users] @ self.items.T
+
+
+@dataclass(frozen=True)
+class FittedTowers:
+    """What `fit_towers` found."""
+
+    towers: Towers
+    """Fitted on training and validation events together."""
+    history: History
+    """Of the training that was validated."""
+    epochs: int
+    """Its length."""
+    half_life_days: float | None
+    penalty: float | None
+    """Of the linear part, where there is one."""
+    validation: float
+    """`Judge.score` of the chosen mixture."""
+
+
+def distinct(histories: Histories) -> list[Positions]:
+    """Items of each user, none twice, the oldest first."""
+    found = []
+    for user in range(len(histories)):
+        items = histories.of(user)
+        if len(items) > 1:
+            items = items[np.sort(np.unique(items, return_index=True)[1])]
+        found.append(items)
+    return found
+
+
+def fit_towers(
+    split: Split,
+    content: ItemContent,
+    user_features: Floats | None,
+    config: TowersConfig,
+    seed: int,
+    callbacks: Sequence[Callable[[Epoch], None]] = (),
+) -> FittedTowers:
+    """Train towers on `split.train`, choose everything else on `split.validation`, and fit again on both.
+
+    The half-life of popularity (in a split by time) and the penalty of the linear part are chosen by
+    themselves, then for each length of the training the mixture of the parts, one value at a time.
+
+    Raises:
+        RecommenderError: no training events.
+        TrainingError: a loss was not finite.
+    """
+    judge, ids = Judge.of(split, seed), split.train.item_ids.to_pylist()
+    half_life = judge.half_life(split.train, config.half_lives_days) if split.kind == "time" else None
+    penalty, linear = None, None
+    if len(split.train.item_ids) <= config.linear_items and split.cold is None:
+        penalty, factors = judge.linear(split.train, config.linear_penalties, config.linear_rank, seed)
+        linear = factors.take(known_items(split.train))
+    best: FittedTowers | None = None
+    for epochs in config.epochs:
+        towers, history = train_towers(
+            split.train,
+            split.validation,
+            content,
+            user_features,
+            config,
+            epochs,
+            half_life,
+            seed,
+            callbacks,
+            split.cold_validation,
+        )
+        mixture, score = judge.mixture(replace(towers, linear=linear), content, ids, user_features)
+        if best is None or score > best.validation:
+            best = FittedTowers(towers.mixed(mixture), history, epochs, half_life, penalty, score)
+    assert best is not None
+    final, _ = train_towers(split.fit, None, content, user_features, config, best.epochs, half_life, seed)
+    if penalty is not None:
+        factors = LinearFactors.of(split.fit, penalty, config.linear_rank, seed)
+        linear = factors.take(known_items(split.fit))
+    return replace(best, towers=replace(final.mixed(best.towers.mixture), linear=linear))
+
+
+def train_towers(
+    events: Interactions,
+    validation: Interactions | None,
+    content: ItemContent,
+    user_features: Floats | None,
+    config: TowersConfig,
+    epochs: int,
+    half_life_days: float | None,
+    seed: int,
+    callbacks: Sequence[Callable[[Epoch], None]] = (),
+    candidates: NDArray[np.bool_] | None = None,
+) -> tuple[Towers, History]:
+    """Towers fitted on events, without a linear part; the mixture is 1, 0, 1.
+
+    Args:
+        events: to learn from.
+        validation: events that the loss is followed on; None: those learned from.
+        content, user_features, config, seed, callbacks: as for `fit_towers`.
+        epochs: passes over the events; the last weights are kept.
+        half_life_days: of popularity; None: all events count alike.
+        candidates: (I,) items that validation events are told apart from; None: all.
+    """
+    known = known_items(events)
+    both = np.concatenate([content.latents, content.features], 1)
+    scaling = Scaling.of(both[known])
+    popularity = Popularity.of(events, half_life_days)
+    ids = np.zeros(len(both), np.int64)
+    ids[known] = np.arange(1, len(known) + 1)
+    histories = distinct(events.histories())
+    counts = np.array([len(history) for history in histories])
+    rng = np.random.default_rng([seed, 11])
+    features = np.zeros((len(histories), 0), np.float32) if user_features is None else user_features
+    with np.errstate(divide="ignore"):
+        log_share = np.log(events.item_counts() / len(events)).astype(np.float32)
+    world = EventWorld(
+        *map(
+            torch.from_numpy,
+            (
+                scaling(both),
+                ids,
+                features.astype(np.float32),
+                np.concatenate([[0], np.cumsum(counts)]),
+                np.concatenate([rng.permutation(history) for history in histories]),
+                log_share,
+                popularity.table,
+                np.arange(len(both)) if candidates is None else np.flatnonzero(candidates),
+            ),
+        )
+    )
+    torch.manual_seed(seed)
+    model = TwoTower(len(known), both.shape[1], features.shape[1], config.network)
+    last = len(popularity.table) - 1
+    train = _batch(events, popularity.periods)
+    held_out = train if validation is None else _batch(validation, np.full(len(validation), last))
+    settings = replace(config.train, epochs=epochs, patience=None, tolerance=np.inf)
+    history = fit(SampledSoftmax(model, world), train, held_out, settings, seed, callbacks)
+    names = events.item_ids.to_pylist()
+    vocabulary = tuple(names[position] for position in known)
+    return Towers(model.eval(), vocabulary, scaling, popularity.now[known], None), history
+
+
+def _batch(events: Interactions, periods: Positions) -> EventBatch:
+    return EventBatch(*map(torch.from_numpy, (events.users, events.items, periods)))

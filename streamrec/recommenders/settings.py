@@ -1,0 +1,48 @@
+"""Settings of the two-tower recommender around its network: plain dataclasses, checked as `RunConfig` is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from streamrec.models.settings import TwoTowerConfig
+from streamrec.training.settings import TrainConfig
+
+
+def _training() -> TrainConfig:
+    return TrainConfig(batch_size=1024, learning_rate=2e-3)
+
+
+@dataclass(frozen=True)
+class TowersConfig:
+    """How towers are fitted."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    network: TwoTowerConfig = field(default_factory=TwoTowerConfig)
+    train: TrainConfig = field(default_factory=_training)
+    """`batch_size` counts events. Epochs are chosen here and rows by the split: `epochs`, `patience`,
+    `tolerance`, `validation_share` and `max_rows` are not read."""
+    epochs: tuple[int, ...] = (6, 12, 24)
+    """Lengths of the training to choose from on validation, each with a learning rate that falls to 0."""
+    half_lives_days: tuple[float | None, ...] = (3.0, 7.0, 14.0, 30.0, 90.0, None)
+    """Half-lives of popularity to choose from on validation; null: all events count alike."""
+    linear_items: int = 10_000
+    """Catalogues of more items have no linear part: it inverts a matrix of their size."""
+    linear_rank: int = 256
+    """Width of the linear part."""
+    linear_penalties: tuple[float, ...] = (100.0, 200.0, 400.0, 800.0)
+    """Penalties of the linear part to choose from on validation."""
+
+    def __post_init__(self) -> None:
+        if not self.epochs or min(self.epochs) < 1:
+            raise ValueError(f"epochs must be one or more numbers, at least 1, found {list(self.epochs)}")
+        if not self.half_lives_days or any(h is not None and not h > 0 for h in self.half_lives_days):
+            raise ValueError(f"half_lives_days must be positive or null, found {list(self.half_lives_days)}")
+        if not self.linear_penalties or min(self.linear_penalties) <= 0:
+            raise ValueError(f"linear_penalties must be positive, found {list(self.linear_penalties)}")
+        if self.linear_items < 0 or self.linear_rank < 1:
+            raise ValueError(
+                f"linear_items must be 0 or more and linear_rank 1 or more, found {self.linear_items} and "
+                f"{self.linear_rank}"
+            )
