@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prefect import Task, flow, task
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas import State, TaskRun
 
+from flows.events import ITEMS_PUBLISHED, tell
 from flows.stages import Progress, Stages
+from flows.steps import IO_STEP, STEP
 from flows.summary import AugmentersSummary, RunSummary
 from streamrec.config import RunConfig, run_name
 from streamrec.errors import StreamRecError
@@ -35,20 +35,6 @@ if TYPE_CHECKING:
 EXAMPLE_ROWS = 5
 REPORT = "report.html"
 SUMMARY = "summary.json"
-
-
-def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Whether an error may be gone after a moment: a disk or server that did not answer."""
-    try:
-        state.result()
-    except Exception as error:
-        cause = error.__cause__ if isinstance(error, StreamRecError) else error
-        return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError | PermissionError)
-    return False
-
-
-STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
-IO_STEP: dict[str, Any] = STEP | {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": _may_pass}
 
 
 @flow(name="item-embeddings", persist_result=False)
@@ -84,6 +70,7 @@ def item_embeddings(config: RunConfig) -> RunSummary:
             bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, quality, progress)
         with stages("promote"):
             promote_encoder(store, encoder, bundle)
+        tell(ITEMS_PUBLISHED, bundle)
         compared, augmenters = augment(config, run, ingested.catalog, folder, stages)
         summary = RunSummary(
             run=name,

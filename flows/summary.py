@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamrec.console import align
 
-COMPUTE = ("generate", "ingest", "train", "evaluate", "publish", "augment", "report")
+COMPUTE = ("generate", "open", "ingest", "train", "evaluate", "index", "publish", "augment", "report")
 """Stages that do the work. What is left is the price of orchestration."""
 TRACKING = ("track", "register", "promote", "enrol")
 """Stages that speak to MLflow."""
@@ -41,37 +41,11 @@ class AugmentersSummary(BaseModel):
         return f"{self.family}: {self.model} version {self.version}, {alias}"
 
 
-class RunSummary(BaseModel):
-    """The result of an `item-embeddings` run."""
+class Timed(BaseModel):
+    """Where the time of a run went."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    run: str
-    """Name of the run: of its folder and of its MLflow run."""
-    folder: Path
-    """Catalogue, validation, codec, model and evaluation."""
-    bundle: Path
-    """The published bundle."""
-    items: int
-    """Items published."""
-    refused: int
-    """Rows of the table that were put into quarantine."""
-    dimension: int
-    """Entries of an embedding."""
-    model: str
-    """Registered model."""
-    version: int
-    """Its version, the champion."""
-    tracking_uri: str
-    """MLflow store of the run."""
-    metrics: dict[str, float]
-    """Metrics of the evaluation."""
-    example: str
-    """Id of an item, to search with."""
-    warnings: tuple[str, ...]
-    """Expectations that failed without stopping the run."""
-    augmenters: AugmentersSummary | None = None
-    """Generative models of the rows; None where the configuration has none."""
     seconds: dict[str, float]
     """Duration of each stage."""
     total_seconds: float
@@ -100,6 +74,53 @@ class RunSummary(BaseModel):
         """Sum of `orchestration`."""
         return sum(self.orchestration.values())
 
+    def duration_rows(self) -> list[tuple[str, str]]:
+        """The time in all, and what it went to, for a screen."""
+        return [
+            ("seconds", f"{self.total_seconds:.1f}"),
+            ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
+            ("  orchestration", f"{self.orchestration_seconds:.1f}: {_in_words(self.orchestration)}"),
+        ]
+
+    def duration_facts(self) -> dict[str, str]:
+        """The same and every stage, for a page."""
+        return {
+            "compute": f"{self.compute_seconds:.1f} s",
+            "orchestration": f"{self.orchestration_seconds:.1f} s",
+            **{f"{stage} stage": f"{seconds:.1f} s" for stage, seconds in self.seconds.items()},
+        }
+
+
+class RunSummary(Timed):
+    """The result of an `item-embeddings` run."""
+
+    run: str
+    """Name of the run: of its folder and of its MLflow run."""
+    folder: Path
+    """Catalogue, validation, codec, model and evaluation."""
+    bundle: Path
+    """The published bundle."""
+    items: int
+    """Items published."""
+    refused: int
+    """Rows of the table that were put into quarantine."""
+    dimension: int
+    """Entries of an embedding."""
+    model: str
+    """Registered model."""
+    version: int
+    """Its version, the champion."""
+    tracking_uri: str
+    """MLflow store of the run."""
+    metrics: dict[str, float]
+    """Metrics of the evaluation."""
+    example: str
+    """Id of an item, to search with."""
+    warnings: tuple[str, ...]
+    """Expectations that failed without stopping the run."""
+    augmenters: AugmentersSummary | None = None
+    """Generative models of the rows; None where the configuration has none."""
+
     @property
     def all_warnings(self) -> tuple[str, ...]:
         """Expectations that failed, and augmenters that could not be fitted."""
@@ -123,8 +144,7 @@ class RunSummary(BaseModel):
     def to_text(self) -> str:
         """The last screen of `streamrec run`: what was made, how good it is, where it lies, what is next."""
         quality = [(name, f"{ours:.3f}", f"{pca:.3f}") for name, ours, pca in self.compared_with_pca()]
-        out = self.folder.parents[1]
-        option = "" if out == Path("data").resolve() else f" --out {shlex.quote(str(out))}"
+        option = out_option(self.folder)
         refused = f"{self.refused:,} rows, kept in {self.folder / 'quarantine.parquet'}"
         fitted = self.fitted_augmenters
         blocks = [
@@ -138,9 +158,7 @@ class RunSummary(BaseModel):
                     ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
                     *([("augmenter", fitted.to_text()), ("  compared", str(fitted.page))] if fitted else []),
                     *([("refused", refused)] if self.refused else []),
-                    ("seconds", f"{self.total_seconds:.1f}"),
-                    ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
-                    ("  orchestration", f"{self.orchestration_seconds:.1f}: {_in_words(self.orchestration)}"),
+                    *self.duration_rows(),
                 ]
             ),
             f"Next: streamrec search --item {shlex.quote(self.example)}{option}\n"
@@ -157,16 +175,25 @@ class RunSummary(BaseModel):
             "items": f"{self.items:,} ({self.refused:,} rows refused)",
             "model": f"{self.model} version {self.version}, champion",
             **({"augmenter": fitted.to_text()} if fitted else {}),
-            "compute": f"{self.compute_seconds:.1f} s",
-            "orchestration": f"{self.orchestration_seconds:.1f} s",
-            **{f"{stage} stage": f"{seconds:.1f} s" for stage, seconds in self.seconds.items()},
+            **self.duration_facts(),
             **{name: f"{value:.4g}" for name, value in self.metrics.items()},
         }
-        rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-        page = f"# {self.run}\n\n| | |\n|---|---|\n{rows}\n"
-        if self.all_warnings:
-            page += "\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in self.all_warnings) + "\n"
-        return page
+        return facts_page(self.run, facts, self.all_warnings)
+
+
+def facts_page(title: str, facts: dict[str, str], warnings: tuple[str, ...]) -> str:
+    """Facts by name and warnings as Markdown."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    page = f"# {title}\n\n| | |\n|---|---|\n{rows}\n"
+    if warnings:
+        page += "\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in warnings) + "\n"
+    return page
+
+
+def out_option(folder: Path) -> str:
+    """` --out FOLDER` for commands about a run in `folder`; nothing where that is the default."""
+    out = folder.parents[1]
+    return "" if out == Path("data").resolve() else f" --out {shlex.quote(str(out))}"
 
 
 def _in_words(seconds: dict[str, float]) -> str:

@@ -16,6 +16,7 @@ import typer
 
 from streamrec.commands.items import register as register_items
 from streamrec.commands.recommend import register as register_recommend
+from streamrec.commands.retrieve import register as register_retrieve
 from streamrec.errors import CatalogError, ConfigError, StreamRecError
 
 if TYPE_CHECKING:
@@ -344,6 +345,7 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
 
 
 register_items(app)
+register_retrieve(app)
 register_recommend(app)
 
 if __name__ == "__main__":

@@ -1,0 +1,289 @@
+"""`user-retrieval`: users' events in, towers that recommend the published items out, a task per step.
+
+Towers are published, in a new bundle with the items that they were trained on, only where they beat the
+classical recommenders. Tasks import their tools when they run, as those of `item-embeddings`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed, State
+
+from flows.events import TOWERS_PUBLISHED, TOWERS_REFUSED, tell
+from flows.retrieval_summary import RetrievalSummary
+from flows.stages import Progress, Stages
+from flows.steps import IO_STEP, STEP
+from streamrec.config import run_name
+from streamrec.user_config import UserRetrievalConfig
+
+if TYPE_CHECKING:
+    from streamrec.catalog.checks import ValidationResult
+    from streamrec.catalog.ingest import Ingested
+    from streamrec.catalog.table import Catalog
+    from streamrec.fit_user_retrieval import Judged, Trained
+    from streamrec.interactions.ingest import IngestedInteractions
+    from streamrec.pyfunc.registry import RegisteredModel
+    from streamrec.retrieval.bundle import Bundle
+    from streamrec.retrieval.manifest import TowerFacts
+    from streamrec.tracking import TrackedRun, TrackingStore
+
+SUMMARY = "summary.json"
+NOT_PROMOTED = "NotPromoted"
+"""Name of the completed state of a run whose towers do not beat their baselines."""
+
+
+@dataclass(frozen=True)
+class PreparedEvents:
+    """What was read of users."""
+
+    events: IngestedInteractions
+    users: Ingested | None
+
+    @property
+    def user_table(self) -> Catalog | None:
+        """Features of users, where there are any."""
+        return None if self.users is None else self.users.catalog
+
+
+@flow(name="user-retrieval", persist_result=False)
+def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[RetrievalSummary]:
+    """Read, validate, train, judge, register and, where they beat their baselines, publish towers.
+
+    The run completes either way; where the towers were not published its state is called `NotPromoted`, and
+    what was published before stays as it was.
+
+    Raises:
+        StreamRecError: of the first step that failed; also where another bundle became current meanwhile.
+    """
+    begun, stages = time.perf_counter(), Stages()
+    name = run_name()
+    folder = config.out.resolve() / "runs" / name
+
+    with stages("track"):
+        store = open_store(config)
+    with store.start_run(name) as run:
+        with stages("open"):
+            bundle = open_bundle(config)
+        with stages("ingest") as progress:
+            prepared = prepare_events(config, bundle, folder, progress)
+        with stages("validate"):
+            record_inputs(config, run, bundle, prepared)
+            validation = validate_events(config, run, bundle, prepared, folder)
+        with stages("train") as progress:
+            trained = train_towers(config, bundle, prepared, folder, progress)
+        with stages("evaluate") as progress:
+            judged = judge_towers(config, bundle, prepared, folder, progress)
+        with stages("index") as progress:
+            facts = index_towers(config, bundle, prepared, folder, progress)
+        with stages("register"):
+            towers = register_towers(run, bundle, folder, trained, judged)
+        published: Bundle | None = None
+        if judged.comparison.beats_baselines:
+            with stages("publish"):
+                published = publish_bundle(config, bundle, folder, towers, judged)
+            with stages("promote"):
+                promote_towers(store, towers, published)
+        verdict = judged.comparison.verdict
+        summary = RetrievalSummary(
+            run=name,
+            folder=folder,
+            trained_on=bundle.manifest.version,
+            bundle=None if published is None else published.path,
+            items=facts.items,
+            users=facts.users,
+            events=prepared.events.rows,
+            refused=prepared.events.rows_refused,
+            model=towers.name,
+            version=towers.version,
+            tracking_uri=store.uri,
+            split=judged.comparison.why,
+            verdict=tuple(verdict.lines()),
+            metrics=judged.figures,
+            example=example_user(folder),
+            warnings=(*map(str, validation.warnings), *judged.left_out),
+            seconds=stages.seconds,
+            total_seconds=time.perf_counter() - begun,
+        )
+        with stages("report"):
+            report(run, summary)
+    tell(TOWERS_REFUSED if published is None else TOWERS_PUBLISHED, published or bundle)
+    summary = summary.model_copy(
+        update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
+    )
+    if summary.published:
+        return summary
+    get_run_logger().warning(summary.headline)
+    return Completed(name=NOT_PROMOTED, message="; ".join(summary.verdict), data=summary)
+
+
+@task(**IO_STEP)
+def open_store(config: UserRetrievalConfig) -> TrackingStore:
+    """Prepare the MLflow store."""
+    from streamrec.tracking import prepare_store
+
+    return prepare_store(config.track)
+
+
+@task(**IO_STEP)
+def open_bundle(config: UserRetrievalConfig) -> Bundle:
+    """Open and verify the current bundle."""
+    from streamrec.retrieval.bundle import Bundle
+
+    return Bundle.open(config.out.resolve() / "published")
+
+
+@task(**IO_STEP)
+def prepare_events(
+    config: UserRetrievalConfig, bundle: Bundle, folder: Path, progress: Progress
+) -> PreparedEvents:
+    """Read the events against the bundle's items, and the users' table, into `folder`."""
+    from streamrec.interactions.ingest import ingest_interactions
+    from streamrec.interactions.users import ingest_users
+
+    ids = bundle.searcher.items.ids.column.combine_chunks()
+    events = ingest_interactions(config.interactions, ids, folder, progress)
+    users = None if config.users is None else ingest_users(config.users, folder)
+    return PreparedEvents(events, users)
+
+
+@task(**IO_STEP)
+def record_inputs(
+    config: UserRetrievalConfig, run: TrackedRun, bundle: Bundle, prepared: PreparedEvents
+) -> None:
+    """Record the settings, the bundle, the events and the users in MLflow."""
+    events, users = prepared.events, prepared.users
+    run.log_config(config)
+    run.set_tags(
+        {
+            "bundle": bundle.manifest.version,
+            "encoder": f"{bundle.manifest.model.name} version {bundle.manifest.model.version}",
+            "encoder_fingerprint": bundle.manifest.encoder_fingerprint,
+        }
+    )
+    facts = {"rows_refused": events.rows_refused, "rows_below_min_rating": events.rows_below}
+    run.log_table("events", events.path, config.interactions.path, facts)
+    if users is not None and config.users is not None:
+        run.log_table("users", users.catalog.path, config.users.path, {"rows_refused": users.rows_refused})
+
+
+@task(**STEP)
+def validate_events(
+    config: UserRetrievalConfig, run: TrackedRun, bundle: Bundle, prepared: PreparedEvents, folder: Path
+) -> ValidationResult:
+    """Check the events against the bundle's items, the settings and the clock."""
+    from streamrec.interactions.validate import validate_interactions
+
+    ids, place = bundle.searcher.items.ids.column.combine_chunks(), folder / "validation"
+    result = validate_interactions(prepared.events.path, ids, config.checks, place, prepared.events)
+    run.log_files(place, "validation")
+    result.raise_for_critical()
+    return result
+
+
+@task(**STEP)
+def train_towers(
+    config: UserRetrievalConfig, bundle: Bundle, prepared: PreparedEvents, folder: Path, progress: Progress
+) -> Trained:
+    """Fit the towers; write them to `folder`/two_tower."""
+    from streamrec.fit_user_retrieval import load_user_data, train_user_towers
+
+    data = load_user_data(bundle, prepared.events.path, prepared.user_table)
+    return train_user_towers(data, config, folder, progress)
+
+
+@task(**STEP)
+def judge_towers(
+    config: UserRetrievalConfig, bundle: Bundle, prepared: PreparedEvents, folder: Path, progress: Progress
+) -> Judged:
+    """Fit the baselines and compare on the test; write what was found to `folder`/rankings."""
+    from streamrec.fit_user_retrieval import item_groups, judge_user_towers, load_user_data
+
+    data = load_user_data(bundle, prepared.events.path, prepared.user_table)
+    return judge_user_towers(data, item_groups(bundle), config, folder, progress)
+
+
+@task(**STEP)
+def index_towers(
+    config: UserRetrievalConfig, bundle: Bundle, prepared: PreparedEvents, folder: Path, progress: Progress
+) -> TowerFacts:
+    """Make the vectors of all items and users, and their indexes, in `folder`/towers."""
+    from streamrec.fit_user_retrieval import load_user_data, write_user_towers
+
+    data = load_user_data(bundle, prepared.events.path, prepared.user_table)
+    return write_user_towers(data, bundle, config, folder, progress)
+
+
+@task(**IO_STEP)
+def register_towers(
+    run: TrackedRun, bundle: Bundle, folder: Path, trained: Trained, judged: Judged
+) -> RegisteredModel:
+    """Record the training, the comparison and the verdict, and register the towers as the challenger."""
+    from streamrec.fit_user_retrieval import RANKINGS, TOWERS
+    from streamrec.pyfunc.registry import register_two_tower
+
+    run.log_history(trained.history.epochs, first_step=1)
+    run.log_metrics(trained.chosen | judged.metrics())
+    run.log_files(folder / RANKINGS, RANKINGS)
+    verdict = judged.comparison.verdict
+    tags = {
+        "beats_baselines": str(verdict.beats_baselines).lower(),
+        "verdict": "; ".join(verdict.lines()),
+        "split": judged.comparison.split,
+    }
+    run.set_tags(tags)
+    return register_two_tower(
+        run, folder / TOWERS, tags | {"items_bundle": bundle.manifest.version}, judged.markdown()
+    )
+
+
+@task(**IO_STEP)
+def publish_bundle(
+    config: UserRetrievalConfig, bundle: Bundle, folder: Path, towers: RegisteredModel, judged: Judged
+) -> Bundle:
+    """Publish the bundle's items with the towers, and make that current; refused if it no longer is."""
+    from streamrec.fit_user_retrieval import TOWERS
+    from streamrec.retrieval.manifest import ModelSource
+    from streamrec.retrieval.publish_towers import publish_towers
+
+    return publish_towers(
+        config.out.resolve() / "published",
+        bundle,
+        folder / TOWERS,
+        config.publish.keep,
+        model=ModelSource(name=towers.name, version=str(towers.version), run_id=towers.run_id),
+        quality=judged.figures,
+    )
+
+
+@task(**IO_STEP)
+def promote_towers(store: TrackingStore, towers: RegisteredModel, bundle: Bundle) -> None:
+    """Make the published towers the champion."""
+    from streamrec.pyfunc.registry import promote
+
+    promote(store, towers.version, {"bundle": bundle.manifest.version})
+
+
+def example_user(folder: Path) -> str:
+    """Id of the first user with a history."""
+    from streamrec.fit_user_retrieval import TOWERS
+    from streamrec.retrieval.read_towers import open_towers
+
+    towers = open_towers(folder / TOWERS)
+    return str(towers.users.column[int(towers.histories.lengths.argmax())].as_py())
+
+
+@task(**IO_STEP)
+def report(run: TrackedRun, summary: RetrievalSummary) -> None:
+    """Write the run's summary; show it in MLflow and Prefect."""
+    path = summary.folder / SUMMARY
+    path.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    run.log_files(path)
+    run.set_tags({"published": str(summary.bundle) if summary.published else "no: " + summary.verdict[0]})
+    run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
+    create_markdown_artifact(summary.to_markdown(), key="user-retrieval", description=summary.run)
