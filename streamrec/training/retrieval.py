@@ -101,20 +101,25 @@ class SampledSoftmax:
         seen = other & (chance(*other.shape) < kept)
         named = chance(*other.shape) >= HIDDEN_IDS
         known = chance(len(users), 1) >= config.feature_dropout
-        scores, hits = self._scores(users, periods, candidates, ids, shown, seen, other, named, known)
+        encoded = self._encoded(candidates, ids)
+        scores, hits = self._scores(
+            users, periods, candidates, ids, encoded, shown, seen, other, named, known
+        )
         log_q = log_inclusion(world.log_share[candidates], len(items), config.negatives, count)
         return sampled_softmax(scores, columns[: len(items)], log_q, hits).mean()
 
     def validate(self, tensors: tuple[Tensor, ...], generator: torch.Generator) -> dict[str, Tensor]:
         """`loss`: the mean over the events of the cross entropy among all items asked for, nothing hidden."""
         asked = self._world.asked
+        ids = self._world.ids[asked]
+        encoded = self._encoded(asked, ids)
         certain = torch.zeros(len(asked), device=asked.device)
         rows = max(1, VALIDATION_SCORES // len(asked))
         losses = []
         for users, items, periods in zip(*(tensor.split(rows) for tensor in tensors), strict=True):
             other, shown = self._others(users, items, generator)
             target = torch.searchsorted(asked, items)
-            scores, hits = self._scores(users, periods, asked, self._world.ids[asked], shown, other, other)
+            scores, hits = self._scores(users, periods, asked, ids, encoded, shown, other, other)
             losses.append(sampled_softmax(scores, target, certain, hits))
         return {"loss": torch.cat(losses).mean()}
 
@@ -122,12 +127,18 @@ class SampledSoftmax:
         """None."""
         return {}
 
+    def _encoded(self, items: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (c, d) of items shown with ids (c,), and their expected log popularity (c,)."""
+        content = self._world.content[items]
+        return self._model.item(ids, content), self._model.expected_popularity(content)
+
     def _scores(
         self,
         users: Tensor,
         periods: Tensor,
         candidates: Tensor,
         ids: Tensor,
+        encoded: tuple[Tensor, Tensor],
         shown: Tensor,
         seen: Tensor,
         other: Tensor,
@@ -139,22 +150,21 @@ class SampledSoftmax:
         Args:
             users, periods: (n,) of the events.
             candidates, ids: (c,) items, rising, and the ids that they are shown with.
+            encoded: their vectors and expected popularity, see `_encoded`.
             shown, seen, other: (n, L) items of the users, which are in the history, which are no negatives.
             named: (n, L) which of those items are shown with their ids; True: all that have one.
             known: (n, 1) whose features are shown; None: everybody's.
         """
-        world, content = self._world, self._world.content[candidates]
-        popularity = torch.where(
-            ids > 0, world.log_popularity[periods][:, candidates], self._model.expected_popularity(content)
-        )
+        world, (vectors, expected) = self._world, encoded
+        popularity = torch.where(ids > 0, _cells(world.log_popularity, periods, candidates), expected)
         shown_ids = world.ids[shown]
         by_id = named & (shown_ids > 0)
-        history = _bag(shown_ids, self._model.history_ids.weight, (seen & by_id).to(content.dtype))
-        unnamed = _bag(shown, world.content, (seen & ~by_id).to(content.dtype))
+        history = _bag(shown_ids, self._model.history_ids.weight, (seen & by_id).to(world.content.dtype))
+        unnamed = _bag(shown, world.content, (seen & ~by_id).to(world.content.dtype))
         history = history + self._model.history_content(unnamed)
         features = world.features[users] if known is None else world.features[users] * known
         user = self._model.user(history, seen.sum(1), features)
-        scores = self._model.sharpness * user @ self._model.item(ids, content).T + popularity
+        scores = self._model.sharpness * user @ vectors.T + popularity
         place = torch.full((len(world.content) + 1,), len(candidates), device=users.device)
         place[candidates] = torch.arange(len(candidates), device=users.device)
         hits = torch.zeros(len(users), len(candidates) + 1, dtype=torch.bool, device=users.device)
@@ -180,3 +190,10 @@ class SampledSoftmax:
 def _bag(rows: Tensor, table: Tensor, weight: Tensor) -> Tensor:
     """Weighted sums (n, w) of rows (n, L) of a table (I, w)."""
     return torch.nn.functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weight)
+
+
+def _cells(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(n, c) of a table (P, I): first along the side that leaves less to copy."""
+    if len(rows) < len(table):
+        return table.index_select(0, rows).index_select(1, columns)
+    return table.index_select(1, columns).index_select(0, rows)
