@@ -23,6 +23,9 @@ from streamrec.recommenders.towers import Scaling, Towers
 from streamrec.training.loop import Epoch, History, fit
 from streamrec.training.retrieval import EventBatch, EventWorld, SampledSoftmax
 
+FOLLOWED = 10_000
+"""Validation events that the loss is followed on, at most: each is scored with every item."""
+
 Floats = NDArray[np.float32]
 
 
@@ -148,7 +151,8 @@ def train_towers(
 
     Args:
         events: to learn from.
-        validation: events that the loss is followed on; None: those learned from.
+        validation: events that the loss is followed on, at most `FOLLOWED` of them, evenly spaced; None:
+            nobody asks for it, and a few of those learned from will do.
         content, user_features, config, seed, callbacks: as for `fit_towers`.
         epochs: passes over the events; the last weights are kept.
         half_life_days: of popularity; None: all events count alike.
@@ -185,12 +189,17 @@ def train_towers(
     model = TwoTower(len(known), both.shape[1], features.shape[1], config.network)
     last = len(popularity.table) - 1
     train = _batch(events, popularity.periods)
-    held_out = train if validation is None else _batch(validation, np.full(len(validation), last))
+    followed = _spaced(events, 100) if validation is None else _spaced(validation, FOLLOWED)
+    held_out = _batch(followed, np.full(len(followed), last))
     settings = replace(config.train, epochs=epochs, patience=None, tolerance=np.inf)
     history = fit(SampledSoftmax(model, world), train, held_out, settings, seed, callbacks)
     names = events.item_ids.to_pylist()
     vocabulary = tuple(names[position] for position in known)
     return Towers(model.eval(), vocabulary, scaling, popularity.now[known], None), history
+
+
+def _spaced(events: Interactions, most: int) -> Interactions:
+    return events.select(np.arange(0, len(events), -(-len(events) // most)))
 
 
 def _batch(events: Interactions, periods: Positions) -> EventBatch:
