@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.console import align
-from streamrec.retrieval.manifest import Manifest
+from streamrec.retrieval.manifest import IndexSettings, Manifest, MeasuredRecall, PublishedTowers
 from streamrec.retrieval.search import Neighbours
 
 CELL_WIDTH = 40
 """Longer cells are cut."""
+FIGURES = ("ndcg@10", "recall@20", "hit@10", "coverage@20")
+"""Those of the towers' figures that are shown; the manifest has all."""
 
 
 def neighbours_table(neighbours: Neighbours) -> str:
@@ -27,8 +29,7 @@ def neighbours_table(neighbours: Neighbours) -> str:
 
 def manifest_page(path: Path, manifest: Manifest) -> str:
     """What a bundle holds, for people."""
-    schema, index, recall, model = manifest.features, manifest.index, manifest.recall, manifest.model
-    lists = "" if index.lists is None else f", {index.lists:,} lists of which {index.nprobe} are probed"
+    schema, model = manifest.features, manifest.model
     roles = {
         "id": (schema.item_id,),
         "categorical": schema.categorical,
@@ -42,8 +43,9 @@ def manifest_page(path: Path, manifest: Manifest) -> str:
         ("published", f"{manifest.created:%Y-%m-%d %H:%M:%S} UTC"),
         ("items", f"{manifest.rows:,}"),
         ("embeddings", f"{manifest.dimension} numbers each, compared by {manifest.metric}"),
-        ("index", f"{index.kind}{lists}; finds {recall.value:.2%} of the {recall.k} nearest"),
+        ("index", _index(manifest.index, manifest.recall)),
         ("model", f"{model.name} version {model.version}, run {model.run_id}"),
+        *_tower_facts(manifest.towers),
         *((f"{role} columns", ", ".join(names)) for role, names in roles.items() if names),
         ("schema", manifest.schema_fingerprint),
         ("codec", manifest.codec_fingerprint),
@@ -51,6 +53,28 @@ def manifest_page(path: Path, manifest: Manifest) -> str:
         *((name, f"{record.bytes:,} bytes") for name, record in manifest.files.items()),
     ]
     return align(facts)
+
+
+def _tower_facts(towers: PublishedTowers | None) -> list[tuple[str, str]]:
+    if towers is None:
+        return [("towers", "none: the bundle recommends to no user; train some with streamrec retrieve")]
+    facts, model, quality = towers.facts, towers.model, towers.quality or {}
+    return [
+        ("towers", f"{model.name} version {model.version}, run {model.run_id}"),
+        ("  vectors", f"{facts.users:,} users and {facts.items:,} items, {facts.dimension} numbers each"),
+        ("  item index", _index(facts.item_index, facts.item_recall)),
+        ("  user index", _index(facts.user_index, facts.user_recall)),
+        *(
+            (f"  {name}", f"{value:.4g}")
+            for name, value in (towers.quality or {}).items()
+            if value is not None
+        ),
+    ]
+
+
+def _index(index: IndexSettings, recall: MeasuredRecall) -> str:
+    lists = "" if index.lists is None else f", {index.lists:,} lists of which {index.nprobe} are probed"
+    return f"{index.kind}{lists}; finds {recall.value:.2%} of the {recall.k} nearest"
 
 
 def _cell(value: Any) -> str:
