@@ -64,11 +64,7 @@ def _tower_facts(towers: PublishedTowers | None) -> list[tuple[str, str]]:
         ("  vectors", f"{facts.users:,} users and {facts.items:,} items, {facts.dimension} numbers each"),
         ("  item index", _index(facts.item_index, facts.item_recall)),
         ("  user index", _index(facts.user_index, facts.user_recall)),
-        *(
-            (f"  {name}", f"{value:.4g}")
-            for name, value in (towers.quality or {}).items()
-            if value is not None
-        ),
+        *((f"  {name}", f"{value:.4g}") for name in FIGURES if (value := quality.get(name)) is not None),
     ]
 
 
