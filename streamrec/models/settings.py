@@ -122,8 +122,8 @@ class TwoTowerConfig:
 
     dimension: int = 128
     """Width of the learned part of a vector."""
-    hidden: int = 256
-    """Width of the hidden layer of the maps of content."""
+    hidden: int = 32
+    """Width of the hidden layer of the maps of content: a wide one learns the items by heart."""
     temperature: float = 0.2
     """Of the softmax at the start; it is learned."""
     history: int = 100

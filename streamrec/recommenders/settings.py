@@ -23,7 +23,7 @@ class TowersConfig:
     train: TrainConfig = field(default_factory=_training)
     """`batch_size` counts events. Epochs are chosen here and rows by the split: `epochs`, `patience`,
     `tolerance`, `validation_share` and `max_rows` are not read."""
-    epochs: tuple[int, ...] = (6, 12, 24)
+    epochs: tuple[int, ...] = (4, 8, 16)
     """Lengths of the training to choose from on validation, each with a learning rate that falls to 0."""
     half_lives_days: tuple[float | None, ...] = (3.0, 7.0, 14.0, 30.0, 90.0, None)
     """Half-lives of popularity to choose from on validation; null: all events count alike."""

@@ -27,18 +27,23 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scaling:
-    """Content of items as their tower sees it: mean 0 and deviation 1 over the items it was trained on."""
+    """Content of items as their tower sees it: centred, and of the same spread whatever the encoder.
+
+    One spread for all columns: were each scaled to deviation 1, what few items have would count for most.
+    """
 
     mean: Floats
-    """(F,)."""
+    """(F,) over the items that the towers were trained on."""
     deviation: Floats
-    """(F,), 1 where a column does not vary."""
+    """(1,) root of the mean variance of the columns that vary; 1 where none does."""
 
     @classmethod
     def of(cls, content: Floats) -> Scaling:
         """From the content (n, F) of the training items."""
-        deviation = content.std(0)
-        return cls(content.mean(0), np.where(deviation > 1e-6, deviation, 1).astype(np.float32))
+        variances = content.var(0)
+        varying = variances[variances > 1e-12]
+        deviation = np.sqrt(varying.mean()) if len(varying) else 1.0
+        return cls(content.mean(0), np.array([deviation], np.float32))
 
     def __call__(self, content: Floats) -> Floats:
         """Scaled content (n, F)."""
