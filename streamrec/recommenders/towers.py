@@ -127,6 +127,9 @@ class Towers:
             latents: (n, d) posterior means of the `ItemVAE` that the towers were trained on.
             features: (n, F) encoded features of the same codec.
             ids: (n,) their ids.
+
+        Raises:
+            BundleError: content of another width.
         """
         found, mixture = self.item_parts(latents, features, ids), self.mixture
         parts = [
@@ -139,7 +142,7 @@ class Towers:
     def item_parts(self, latents: Floats, features: Floats, ids: Sequence[Any]) -> ItemParts:
         """The parts of the vectors (n, k) of items before they are mixed; see `item_vectors`."""
         rows = self.rows(ids)
-        content = self.scaling(np.concatenate([latents, features], 1))
+        content = self._content(latents, features)
         learned = np.empty((len(rows), self.model.config.dimension), np.float32)
         expected = np.empty(len(rows), np.float32)
         with torch.inference_mode(), one_thread(torch.device("cpu")):
@@ -165,11 +168,19 @@ class Towers:
             histories: rows of the item arrays that each user has, none twice.
             latents, features, ids: of items, as for `item_vectors`.
             user_features: (u, G), where the towers were trained with any.
+
+        Raises:
+            BundleError: content or users' features of another width.
         """
+        if user_features is not None and user_features.shape[1] != self.model.user_features:
+            raise BundleError(
+                f"users: found {user_features.shape[1]} features, the towers read "
+                f"{self.model.user_features}; encode them with the codec that the towers were trained with"
+            )
         used, flat = np.unique(np.concatenate([*histories, np.empty(0, np.int64)]), return_inverse=True)
         used = used.astype(np.int64)
         rows = self.rows([ids[position] for position in used])
-        content = self.scaling(np.concatenate([latents[used], features[used]], 1))
+        content = self._content(latents[used], features[used])
         counts = np.array([len(history) for history in histories], np.int64)
         with torch.inference_mode(), one_thread(torch.device("cpu")):
             items = self.model.history(torch.from_numpy(rows), torch.from_numpy(content)).numpy()
@@ -179,6 +190,15 @@ class Towers:
         linear = _sums(self._linear("history", rows), flat, counts)
         parts = [learned, linear, np.ones((len(counts), 1), np.float32)]
         return np.ascontiguousarray(np.concatenate(parts, 1), dtype=np.float32)
+
+    def _content(self, latents: Floats, features: Floats) -> Floats:
+        both = np.concatenate([latents, features], 1)
+        if both.shape[1] != self.model.content:
+            raise BundleError(
+                f"items: found {latents.shape[1]} latents and {features.shape[1]} features, the towers read "
+                f"{self.model.content} in all; use the item encoder that the towers were trained with"
+            )
+        return self.scaling(both)
 
     def _linear(self, side: str, rows: NDArray[np.int64]) -> Floats:
         if self.linear is None:
