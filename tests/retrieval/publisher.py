@@ -1,8 +1,9 @@
 """Publishes in processes that a test can kill: imports once, then forks a child for each order it reads.
 
-Orders are JSON lines `{"root", "catalog", "keep", "repeat", "die_at"}` on stdin. The child's process id is
-answered at once and its exit status at its end. `die_at` n kills the child, by SIGKILL, before its n-th
-change of the file system.
+Orders are JSON lines `{"root", "catalog", "keep", "repeat", "die_at", "towers"}` on stdin. The process id of
+the child is answered at once and its exit status at its end. `die_at` n kills the child, by SIGKILL, before
+its n-th change of the file system. `towers` is the folder of towers to publish with the items of the current
+bundle, in place of the catalogue.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from typing import Any
 import pandas  # noqa: F401  (pyarrow loads it: once here, not in every child)
 from small_bundles import SCHEMA, PlainEncoder, SmallBatches, publish_small
 
-CHANGES = ("fsync", "rename", "replace", "symlink", "mkdir", "unlink", "rmdir")
+from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.publish_towers import publish_towers
+
+CHANGES = ("fsync", "link", "rename", "replace", "symlink", "mkdir", "unlink", "rmdir")
 
 
 def die_at(step: int) -> None:
@@ -42,10 +46,14 @@ def die_at(step: int) -> None:
 def obey(order: dict[str, Any]) -> None:
     if "die_at" in order:
         die_at(order["die_at"])
+    root = Path(order["root"])
+    if "towers" in order:
+        publish_towers(root, Bundle.open(root), Path(order["towers"]), order["keep"])
+        return
     catalog = SmallBatches(Path(order["catalog"]), SCHEMA)
     for shift in range(order.get("repeat", 1)):
         publish_small(
-            Path(order["root"]),
+            root,
             catalog,
             PlainEncoder(shift=float(shift)),
             keep=order["keep"],

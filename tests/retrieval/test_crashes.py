@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 from small_bundles import make_catalog, make_table, publish_small
+from small_towers import make_towers
 
 from streamrec.catalog.table import Catalog
 from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.publish_towers import publish_towers
 from streamrec.retrieval.releases import Releases
 
 KEEP = 2
@@ -113,6 +115,35 @@ def test_a_death_at_any_step_leaves_the_old_bundle_or_the_new_one(
         assert status == -signal.SIGKILL
     assert step > 20
     # Old up to one step, new from there on: the switch is a single one.
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert {*outcomes} == {True, False}
+
+
+def test_a_death_while_towers_are_published_leaves_the_items_alone_or_both(
+    root: Path, publisher: Publisher, tmp_path: Path
+) -> None:
+    before = Bundle.open(root)
+    make_towers(tmp_path / "towers", before)
+    outcomes = []
+    for step in range(1, 1_000):
+        copy = shutil.copytree(root, tmp_path / f"step-{step}", symlinks=True)
+        publisher.start(root=copy, towers=tmp_path / "towers", keep=KEEP, die_at=step)
+        status = publisher.wait()
+        now = Bundle.open(copy)
+        outcomes.append(now.manifest.towers is None)
+        assert (now.manifest.version == before.manifest.version) == outcomes[-1]
+        assert now.neighbours("item-0001", k=3).ids == before.neighbours("item-0001", k=3).ids
+        if not outcomes[-1]:
+            assert now.recommender.for_user("user-007", 3).ids
+        for version in Releases(copy).versions:
+            Bundle.open(copy / version)
+        publish_towers(copy, now, tmp_path / "towers", KEEP)
+        assert_clean(copy)
+        assert Bundle.open(copy).manifest.towers is not None
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+    assert step > 20
     assert outcomes == sorted(outcomes, reverse=True)
     assert {*outcomes} == {True, False}
 
