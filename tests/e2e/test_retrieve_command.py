@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,38 +19,37 @@ def succeed(command: Command, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_tables_become_recommendations(command: Command, tmp_path: Path) -> None:
+def test_tables_become_recommendations(
+    command: Command, finished_run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "platform"
+    shutil.copytree(finished_run[0], folder)
+    assert "recommends to no user" in succeed(command, "info", folder=folder)
     succeed(
         command,
         *("generate", "--preset", "structured", "--items", "300", "-o", "items.parquet"),
         *("--interactions", "events.parquet", "--users", "150", "--events", "4000"),
         *("--user-table", "users.parquet"),
-        folder=tmp_path,
+        folder=folder,
     )
-    succeed(command, "init", "items.parquet", "-o", "items.yaml", folder=tmp_path)
-    quick = ["--set", "train.epochs=2", "--set", "evaluate.queries=50"]
-    succeed(command, "run", "-c", "items.yaml", *quick, folder=tmp_path)
-    assert "recommends to no user" in succeed(command, "info", folder=tmp_path)
-    (tmp_path / "users.yaml").write_text(
+    (folder / "users.yaml").write_text(
         "interactions: {path: events.parquet, timestamp: timestamp}\n"
         "users: {path: users.parquet, features: {item_id: user_id, categorical: [country, age_group]}}\n"
         "baselines: [latent-profile]\n"
     )
-    told = succeed(command, "retrieve", "-c", "users.yaml", *SMALL, folder=tmp_path)
+    told = succeed(command, "retrieve", "-c", "users.yaml", *SMALL, folder=folder)
     assert "Published towers for 150 users and 300 items." in told
     assert "two-tower beats its baselines" in told
-    info = succeed(command, "info", folder=tmp_path)
+    info = succeed(command, "info", folder=folder)
     assert "streamrec-two-tower version 1" in info
     assert "150 users and 300 items" in info
     user = told.partition("recommend --user ")[2].split()[0]
-    found = succeed(command, "recommend", "--user", user, "-k", "5", "--exclude-seen", folder=tmp_path)
+    found = succeed(command, "recommend", "--user", user, "-k", "5", "--exclude-seen", folder=folder)
     assert len(found.splitlines()) == 6
-    found = succeed(
-        command, "recommend", "--history", "item_0000003,item_0000007", "-k", "5", folder=tmp_path
-    )
+    found = succeed(command, "recommend", "--history", "item_0000003,item_0000007", "-k", "5", folder=folder)
     assert len(found.splitlines()) == 6
     # The run that made the items is still the one that commands about items work on.
-    assert "the ItemVAE alone judged" in succeed(command, "anomalies", "-k", "1", folder=tmp_path)
+    succeed(command, "sample", "-n", "3", "-o", "made.parquet", folder=folder)
 
 
 def test_what_is_mistyped_or_missing_is_told_at_once(command: Command, tmp_path: Path) -> None:

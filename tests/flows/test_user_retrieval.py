@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
-from flows.item_embeddings import item_embeddings
 from flows.retrieval_summary import RetrievalSummary
 from flows.user_retrieval import NOT_PROMOTED, user_retrieval
+from streamrec.catalog.make import make_catalog
 from streamrec.config import RunConfig, parse_config
 from streamrec.errors import BundleError, ValidationFailedError
+from streamrec.fit import fit_item_encoder
 from streamrec.pyfunc.registry import challenger, champion
 from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.publish import publish
 from streamrec.retrieval.tower_encoder import BundleEncoder
 from streamrec.tracking import prepare_store
 from streamrec.user_config import UserRetrievalConfig
@@ -46,16 +48,14 @@ def write_events(path: Path, item_ids: list[str], by_taste: bool) -> None:
     pq.write_table(pa.table({"user_id": users, "item_id": items, "time": when}), path)
 
 
-def configure_items(out: Path, store_uri: str) -> RunConfig:
-    return parse_config(
-        {
-            "out": str(out),
-            "generate": {"preset": "structured", "items": 120},
-            "train": {"epochs": 2},
-            "evaluate": {"queries": 20},
-            "track": {"uri": store_uri},
-        }
+def publish_items(out: Path) -> Bundle:
+    """A bundle as a run over items leaves it."""
+    config = RunConfig.model_validate(
+        {"out": out, "generate": {"preset": "structured", "items": 120}, "train": {"epochs": 2}}
     )
+    catalog = make_catalog(config, out / "items").catalog
+    encoder, _ = fit_item_encoder(catalog, config, out / "items")
+    return publish(out / "published", catalog, encoder, config.publish, config.seed)
 
 
 def configure(out: Path, store_uri: str, **settings: Any) -> UserRetrievalConfig:
@@ -78,7 +78,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder with a bundle of items and events that have a taste, and a tracking store."""
     store = f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
     out = tmp_path_factory.mktemp("retrieval")
-    bundle = item_embeddings(configure_items(out, store)).bundle
+    bundle = publish_items(out).path
     ids = pq.read_table(bundle / "embeddings.parquet", columns=["item_id"])[0].to_pylist()
     write_events(out / "events.parquet", ids, by_taste=True)
     write_events(out / "noise.parquet", ids, by_taste=False)
