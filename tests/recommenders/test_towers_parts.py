@@ -1,0 +1,200 @@
+"""Popularity, linear factors, vectors and the choice of a mixture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from sklearn.metrics import ndcg_score
+
+from streamrec.errors import BundleError
+from streamrec.interactions.content import ItemContent
+from streamrec.interactions.splits import split_by_user
+from streamrec.interactions.table import Interactions
+from streamrec.models.settings import TwoTowerConfig
+from streamrec.models.two_tower import TwoTower
+from streamrec.recommenders.ease import ease
+from streamrec.recommenders.judge import Judge
+from streamrec.recommenders.linear import LinearFactors
+from streamrec.recommenders.popularity import PRIOR_COUNT, Popularity
+from streamrec.recommenders.towers import Mixture, Scaling, Towers
+
+DAY = 86_400_000_000
+
+
+def make_events(
+    users: list[int], items: list[int], days: list[float], shape: tuple[int, int]
+) -> Interactions:
+    times = np.array([round(day * DAY) for day in days], np.int64)
+    order = np.argsort(times, kind="stable")
+    return Interactions(
+        np.array(users, np.int64)[order],
+        np.array(items, np.int64)[order],
+        times[order],
+        np.ones(len(users), np.float32),
+        pa.array([f"u{n}" for n in range(shape[0])]),
+        pa.array([f"i{n}" for n in range(shape[1])]),
+    )
+
+
+@pytest.fixture(scope="module")
+def events() -> Interactions:
+    """200 users with ten of 30 items; neighbours in the list go together."""
+    rng = np.random.default_rng(0)
+    centres = rng.integers(30, size=200)
+    items = [(centre + rng.permutation(14)[:10]) % 30 for centre in centres]
+    users = np.repeat(np.arange(200), 10)
+    return make_events(users.tolist(), np.concatenate(items).tolist(), [0.0] * 2_000, (200, 30))
+
+
+@pytest.fixture(scope="module")
+def content() -> ItemContent:
+    rng = np.random.default_rng(1)
+    return ItemContent(
+        rng.normal(size=(30, 2)).astype(np.float32), rng.normal(size=(30, 3)).astype(np.float32)
+    )
+
+
+def make_towers(events: Interactions, known: int = 25, linear: bool = True) -> Towers:
+    torch.manual_seed(0)
+    model = TwoTower(known, 5, 0, TwoTowerConfig(dimension=6, hidden=4)).eval()
+    factors = LinearFactors.of(events, 10.0, 8, 0).take(np.arange(known)) if linear else None
+    rng = np.random.default_rng(2)
+    scaling = Scaling.of(rng.normal(1, 3, size=(50, 5)).astype(np.float32))
+    vocabulary = tuple(f"i{n}" for n in range(known))
+    return Towers(model, vocabulary, scaling, rng.normal(size=known).astype(np.float32), factors)
+
+
+def test_without_a_half_life_popularity_is_the_log_of_counts() -> None:
+    found = Popularity.of(make_events([0, 1, 2], [0, 0, 1], [0, 5, 9], (3, 4)), None)
+    counts = np.array([2, 1, 0, 0]) + PRIOR_COUNT
+    assert np.allclose(found.now, np.log(counts / counts.sum() * 4))
+    assert np.array_equal(found.table, found.now[None])
+    assert found.periods.tolist() == [0, 0, 0]
+
+
+def test_an_event_counts_half_after_the_half_life() -> None:
+    """Item 0 was taken 80,000 times two half-lives before item 1 was taken 20,000 times."""
+    days = [0.0] * 80_000 + [40.0] * 20_000
+    found = Popularity.of(make_events([0] * 100_000, [0] * 80_000 + [1] * 20_000, days, (1, 2)), 20.0)
+    # An event counts as one of the middle of its period, a quarter of a half-life long: the first ones half a
+    # period less, the last ones half a period more than they are old.
+    assert found.now[0] - found.now[1] == pytest.approx(np.log(2) / 4, abs=0.01)
+    assert found.periods[0] == 0
+    assert found.periods[-1] == len(found.table) - 1 == 7
+    shares = np.exp(found.table[0]) / 2
+    assert shares[0] == pytest.approx(1, abs=0.001), "item 1 was not there yet"
+
+
+def test_factors_of_full_rank_are_the_closed_form_off_the_diagonal(events: Interactions) -> None:
+    weights = np.asarray(ease(events, 5.0).similarity)
+    factors = LinearFactors.of(events, 5.0, 30, 0)
+    product = factors.history @ factors.item.T
+    off = ~np.eye(30, dtype=bool)
+    assert np.abs(product - weights)[off].max() < 1e-4
+    narrow = LinearFactors.of(events, 5.0, 4, 0)
+    assert narrow.item.shape == (30, 4)
+    error = np.linalg.norm((narrow.history @ narrow.item.T - weights)[off])
+    assert 1e-3 < error < 0.8 * np.linalg.norm(weights[off])
+
+
+def test_one_spread_for_all_columns() -> None:
+    content = np.array([[0, 0, 5], [2, 0, 5], [0, 0, 5], [2, 8, 5]], np.float32)
+    scaled = Scaling.of(content)(content)
+    assert np.allclose(scaled.mean(0), 0)
+    assert scaled[:, :2].var(0).mean() == pytest.approx(1)
+    assert scaled[:, 1].std() > scaled[:, 0].std(), "rare labels are not blown up, frequent ones not shrunk"
+
+
+def test_scores_are_the_mixed_sum_of_the_parts(events: Interactions, content: ItemContent) -> None:
+    towers, ids = make_towers(events), [f"i{n}" for n in range(30)]
+    parts = towers.item_parts(content.latents, content.features, ids)
+    histories = [np.array([0, 3, 29]), np.array([], np.int64), np.array([7])]
+    mixed = towers.mixed(Mixture(0.5, 3.0, 1.5))
+    users = mixed.user_vectors(histories, content.latents, content.features, ids)
+    items = mixed.item_vectors(content.latents, content.features, ids)
+    assert users.shape == (3, towers.dimension)
+    assert items.shape == (30, towers.dimension)
+    assert towers.linear is not None
+    history = np.zeros((3, 25), np.float32)
+    history[0, [0, 3]] = history[2, 7] = 1  # item 29 was not trained on
+    linear = np.zeros((3, 30), np.float32)
+    linear[:, :25] = history @ towers.linear.history @ towers.linear.item.T
+    popular = np.concatenate([1.5 * towers.popularity, parts.expected[25:]])
+    expected = 0.5 * users[:, :6] @ parts.learned.T + 3.0 * linear + popular
+    assert np.allclose(users @ items.T, expected, atol=1e-4)
+
+
+def test_a_user_has_the_same_vector_alone_and_among_others(
+    events: Interactions, content: ItemContent
+) -> None:
+    towers, ids = make_towers(events), [f"i{n}" for n in range(30)]
+    histories = [np.array(h, np.int64) for h in ([1, 2], [5], [], [29, 4, 0, 9])]
+    whole = towers.user_vectors(histories, content.latents, content.features, ids)
+    for row, history in enumerate(histories):
+        alone = towers.user_vectors([history], content.latents, content.features, ids)
+        assert np.allclose(alone[0], whole[row], atol=1e-6)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_saved_towers_make_the_same_vectors(
+    events: Interactions, content: ItemContent, tmp_path: Path, linear: bool
+) -> None:
+    towers, ids = (
+        make_towers(events, linear=linear).mixed(Mixture(0.2, 4.0, 0.8)),
+        [f"i{n}" for n in range(30)],
+    )
+    for folder in ("a", "b"):
+        towers.save(tmp_path / folder)
+    again = Towers.load(tmp_path / "a")
+    assert again.mixture == towers.mixture
+    for one, other in zip(
+        (again.item_vectors(content.latents, content.features, ids),),
+        (towers.item_vectors(content.latents, content.features, ids),),
+        strict=True,
+    ):
+        assert np.array_equal(one, other)
+    for name in ("towers.json", "weights.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_broken_towers_are_refused(events: Interactions, tmp_path: Path) -> None:
+    make_towers(events).save(tmp_path)
+    text = (tmp_path / "towers.json").read_text()
+    (tmp_path / "towers.json").write_text(text.replace('"two_tower"', '"three_tower"'))
+    with pytest.raises(BundleError, match="found format 1 of 'three_tower', expected 1 of 'two_tower'"):
+        Towers.load(tmp_path)
+    (tmp_path / "towers.json").write_text(text.replace('"i3",', ""))
+    with pytest.raises(BundleError, match="is broken"):
+        Towers.load(tmp_path)
+    with pytest.raises(BundleError, match="cannot read the towers"):
+        Towers.load(tmp_path / "nothing")
+
+
+def test_score_is_ndcg_and_recall_of_what_is_not_seen(events: Interactions) -> None:
+    judge = Judge.of(split_by_user(events, 0.2, 0.2, 0), 0)
+    scores = np.random.default_rng(3).random((len(judge.users), 30)).astype(np.float32)
+    ndcg, recall = [], []
+    for row, (seen, wanted) in enumerate(zip(judge.masked, judge.relevant, strict=True)):
+        left = ~seen
+        ndcg.append(ndcg_score(wanted[left][None].astype(int), scores[row][left][None], k=10))
+        best = np.argsort(-np.where(left, scores[row], -1))[:20]
+        recall.append(wanted[best].sum() / wanted.sum())
+    assert judge.score(scores) == pytest.approx(np.sqrt(np.mean(ndcg) * np.mean(recall)), abs=1e-6)
+
+
+def test_the_mixture_turns_to_the_part_that_knows(events: Interactions, content: ItemContent) -> None:
+    split = split_by_user(events, 0.2, 0.2, 0)
+    judge, ids = Judge.of(split, 0), split.train.item_ids.to_pylist()
+    penalty, factors = judge.linear(split.train, (1.0, 30.0), 16, 0)
+    assert penalty in (1.0, 30.0)
+    towers = replace(make_towers(events, known=30), linear=factors)  # the learned part is drawn at random
+    mixture, score = judge.mixture(towers, content, ids, None)
+    alone, learned = judge.mixture(replace(towers, linear=None), content, ids, None)
+    assert mixture.linear > 0
+    assert alone.linear == 0
+    assert score > learned + 0.05
