@@ -103,9 +103,8 @@ def measure(catalog: Catalog, events: Interactions, kind: str, seed: int) -> dic
     recommender = TowersRecommender.of(fitted_towers.towers, parts.fit, content, None)
     found[recommender.name] = evaluate(recommender, parts.fit, parts.test, parts.cold, seed)
     print(
-        f"  seed {seed} {recommender.name}: epochs {fitted_towers.epochs}, half-life "
-        f"{fitted_towers.half_life_days} days, penalty {fitted_towers.penalty}, "
-        f"{fitted_towers.towers.mixture}; in {time.perf_counter() - started:.1f} s",
+        f"  seed {seed} {recommender.name}: half-life {fitted_towers.half_life_days} days, penalty "
+        f"{fitted_towers.penalty}, {fitted_towers.towers.mixture}; in {time.perf_counter() - started:.1f} s",
         flush=True,
     )
     if seed == 0:

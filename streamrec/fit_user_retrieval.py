@@ -100,7 +100,7 @@ def train_user_towers(
         SplitError: a part of the split would be empty.
         TrainingError: a loss was not finite.
     """
-    done, total = 0, sum(config.towers.epochs)
+    done, total = 0, config.towers.train.epochs
 
     def advance(numbers: object) -> None:
         nonlocal done

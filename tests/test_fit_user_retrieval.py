@@ -46,7 +46,7 @@ def config(**settings: Any) -> UserRetrievalConfig:
         {
             "seed": 3,
             "interactions": {"path": "unread", "timestamp": "time"},
-            "towers": {"epochs": [2], "network": {"dimension": 4, "hidden": 8}},
+            "towers": {"train": {"epochs": 2}, "network": {"dimension": 4, "hidden": 8}},
             "evaluate": {"draws": 100},
         }
         | settings,

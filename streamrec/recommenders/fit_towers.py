@@ -67,8 +67,6 @@ class FittedTowers:
     """Fitted on training and validation events together."""
     history: History
     """Of the training that was validated."""
-    epochs: int
-    """Its length."""
     half_life_days: float | None
     penalty: float | None
     """Of the linear part, where there is one."""
@@ -98,7 +96,7 @@ def fit_towers(
     """Train towers on `split.train`, choose everything else on `split.validation`, and fit again on both.
 
     The half-life of popularity (in a split by time) and the penalty of the linear part are chosen by
-    themselves, then for each length of the training the mixture of the parts, one value at a time.
+    themselves, the mixture of the parts then one value at a time.
 
     Raises:
         RecommenderError: no training events.
@@ -110,29 +108,24 @@ def fit_towers(
     if len(split.train.item_ids) <= config.linear_items and split.cold is None:
         penalty, factors = judge.linear(split.train, config.linear_penalties, config.linear_rank, seed)
         linear = factors.take(known_items(split.train))
-    best: FittedTowers | None = None
-    for epochs in config.epochs:
-        towers, history = train_towers(
-            split.train,
-            split.validation,
-            content,
-            user_features,
-            config,
-            epochs,
-            half_life,
-            seed,
-            callbacks,
-            split.cold_validation,
-        )
-        mixture, score = judge.mixture(replace(towers, linear=linear), content, ids, user_features)
-        if best is None or score > best.validation:
-            best = FittedTowers(towers.mixed(mixture), history, epochs, half_life, penalty, score)
-    assert best is not None
-    final, _ = train_towers(split.fit, None, content, user_features, config, best.epochs, half_life, seed)
+    towers, history = train_towers(
+        split.train,
+        split.validation,
+        content,
+        user_features,
+        config,
+        half_life,
+        seed,
+        callbacks,
+        split.cold_validation,
+    )
+    mixture, score = judge.mixture(replace(towers, linear=linear), content, ids, user_features)
+    final, _ = train_towers(split.fit, None, content, user_features, config, half_life, seed)
     if penalty is not None:
         factors = LinearFactors.of(split.fit, penalty, config.linear_rank, seed)
         linear = factors.take(known_items(split.fit))
-    return replace(best, towers=replace(final.mixed(best.towers.mixture), linear=linear))
+    towers = replace(final.mixed(mixture), linear=linear)
+    return FittedTowers(towers, history, half_life, penalty, score)
 
 
 def train_towers(
@@ -141,7 +134,6 @@ def train_towers(
     content: ItemContent,
     user_features: Floats | None,
     config: TowersConfig,
-    epochs: int,
     half_life_days: float | None,
     seed: int,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
@@ -154,7 +146,6 @@ def train_towers(
         validation: events that the loss is followed on, at most `FOLLOWED` of them, evenly spaced; None:
             nobody asks for it, and a few of those learned from will do.
         content, user_features, config, seed, callbacks: as for `fit_towers`.
-        epochs: passes over the events; the last weights are kept.
         half_life_days: of popularity; None: all events count alike.
         candidates: (I,) items that validation events are told apart from; None: all.
     """
@@ -191,7 +182,7 @@ def train_towers(
     train = _batch(events, popularity.periods)
     followed = _spaced(events, 100) if validation is None else _spaced(validation, FOLLOWED)
     held_out = _batch(followed, np.full(len(followed), last))
-    settings = replace(config.train, epochs=epochs, patience=None, tolerance=np.inf)
+    settings = replace(config.train, patience=None, tolerance=np.inf)
     history = fit(SampledSoftmax(model, world), train, held_out, settings, seed, callbacks)
     names = events.item_ids.to_pylist()
     vocabulary = tuple(names[position] for position in known)

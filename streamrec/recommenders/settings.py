@@ -9,8 +9,20 @@ from streamrec.models.settings import TwoTowerConfig
 from streamrec.training.settings import TrainConfig
 
 
-def _training() -> TrainConfig:
-    return TrainConfig(batch_size=1024, learning_rate=2e-3)
+@dataclass(frozen=True)
+class TowersTrainConfig(TrainConfig):
+    """The training loop's settings, by default for towers.
+
+    All epochs are run, on the rows that the split gives: `patience`, `tolerance`, `validation_share` and
+    `max_rows` are not read.
+    """
+
+    epochs: int = 8
+    """Passes over the training events."""
+    batch_size: int = 1024
+    """Events per step."""
+    learning_rate: float = 2e-3
+    """Peak of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +32,7 @@ class TowersConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     network: TwoTowerConfig = field(default_factory=TwoTowerConfig)
-    train: TrainConfig = field(default_factory=_training)
-    """`batch_size` counts events. Epochs are chosen here and rows by the split: `epochs`, `patience`,
-    `tolerance`, `validation_share` and `max_rows` are not read."""
-    epochs: tuple[int, ...] = (4, 8, 16)
-    """Lengths of the training to choose from on validation, each with a learning rate that falls to 0."""
+    train: TowersTrainConfig = field(default_factory=TowersTrainConfig)
     half_lives_days: tuple[float | None, ...] = (3.0, 7.0, 14.0, 30.0, 90.0, None)
     """Half-lives of popularity to choose from on validation; null: all events count alike."""
     linear_items: int = 10_000
@@ -35,8 +43,6 @@ class TowersConfig:
     """Penalties of the linear part to choose from on validation."""
 
     def __post_init__(self) -> None:
-        if not self.epochs or min(self.epochs) < 1:
-            raise ValueError(f"epochs must be one or more numbers, at least 1, found {list(self.epochs)}")
         if not self.half_lives_days or any(h is not None and not h > 0 for h in self.half_lives_days):
             raise ValueError(f"half_lives_days must be positive or null, found {list(self.half_lives_days)}")
         if not self.linear_penalties or min(self.linear_penalties) <= 0:

@@ -72,7 +72,7 @@ def deployments(root: Path, tmp_path: Path) -> Path:
     weekly["parameters"]["config"] = {
         "out": str(tmp_path / "out"),
         "interactions": {"path": str(tmp_path / "events.parquet"), "timestamp": "time"},
-        "towers": {"epochs": [2], "network": {"dimension": 8, "hidden": 16}},
+        "towers": {"train": {"epochs": 2}, "network": {"dimension": 8, "hidden": 16}},
         "baselines": ["popular"],
         "evaluate": {"draws": 100},
         "track": {"uri": f"sqlite:///{tmp_path}/mlflow/mlflow.db"},

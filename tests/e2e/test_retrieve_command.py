@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = ["--set", "towers.epochs=[2]", "--set", "towers.network={dimension: 8, hidden: 16}"]
+SMALL = ["--set", "towers.train.epochs=2", "--set", "towers.network={dimension: 8, hidden: 16}"]
 
 
 def succeed(command: Command, *arguments: str, folder: Path) -> str:
@@ -77,7 +77,7 @@ def test_movielens_becomes_recommendations(command: Command, real_data: Path, tm
         "  timestamp: timestamp}\n"
         "baselines: [popular, recent-popular]\n"
     )
-    told = succeed(command, "retrieve", "-c", "users.yaml", "--set", "towers.epochs=[6]", folder=tmp_path)
+    told = succeed(command, "retrieve", "-c", "users.yaml", "--set", "towers.train.epochs=6", folder=tmp_path)
     assert "two-tower beats its baselines" in told
     found = succeed(command, "recommend", "--user", "196", "-k", "5", "--exclude-seen", folder=tmp_path)
     assert len(found.splitlines()) == 6

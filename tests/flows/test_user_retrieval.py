@@ -63,7 +63,7 @@ def configure(out: Path, store_uri: str, **settings: Any) -> UserRetrievalConfig
         {
             "out": str(out),
             "interactions": {"path": str(out / "events.parquet"), "timestamp": "time"},
-            "towers": {"epochs": [4], "network": {"dimension": 8, "hidden": 16}},
+            "towers": {"train": {"epochs": 4}, "network": {"dimension": 8, "hidden": 16}},
             "baselines": ["popular", "recent-popular"],
             "evaluate": {"draws": 200},
             "track": {"uri": store_uri, "model_name": out.name},
