@@ -23,8 +23,8 @@ def parse(data: dict[str, object], overrides: list[str] | None = None) -> UserRe
 def test_a_file_and_overrides_are_read_as_those_of_any_run(tmp_path: Path) -> None:
     path = tmp_path / "users.yaml"
     path.write_text("interactions: {path: events.parquet, timestamp: time}\nsplit: {test: 0.3}\n")
-    config = load_config(path, ["towers.epochs=[2]", "seed=7"], UserRetrievalConfig)
-    assert config == parse({"split": {"test": 0.3}, "towers": {"epochs": [2]}, "seed": 7})
+    config = load_config(path, ["towers.train.epochs=2", "seed=7"], UserRetrievalConfig)
+    assert config == parse({"split": {"test": 0.3}, "towers": {"train": {"epochs": 2}}, "seed": 7})
     assert (config.split.kind, config.split.test, config.seed) == ("time", 0.3, 7)
 
 
@@ -44,7 +44,7 @@ def test_dumped_settings_load_to_equal_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "overrides", "expected"),
     [
-        ({}, ["towers.epoch=[3]"], "unknown setting 'towers.epoch'; did you mean 'towers.epochs'?"),
+        ({}, ["towers.train.epoch=3"], "'towers.train.epoch'; did you mean 'towers.train.epochs'?"),
         ({}, ["splits.kind=user"], "unknown setting 'splits'; did you mean 'split'?"),
         ({"interactions": {"path": "a"}}, [], "'split.kind' time needs 'interactions.timestamp'"),
         ({"baselines": ["easy"]}, [], "baselines.0: input should be 'popular', 'recent-popular'"),
