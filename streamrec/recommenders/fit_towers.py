@@ -96,7 +96,7 @@ def fit_towers(
     """Train towers on `split.train`, choose everything else on `split.validation`, and fit again on both.
 
     The half-life of popularity (in a split by time) and the penalty of the linear part are chosen by
-    themselves, the mixture of the parts then one value at a time.
+    themselves, the mixture of the parts then one value at a time; not by item, where few items decide.
 
     Raises:
         RecommenderError: no training events.
@@ -119,7 +119,8 @@ def fit_towers(
         callbacks,
         split.cold_validation,
     )
-    mixture, score = judge.mixture(replace(towers, linear=linear), content, ids, user_features)
+    towers = replace(towers, linear=linear)
+    mixture, score = judge.mixture(towers, content, ids, user_features, tune=split.cold is None)
     final, _ = train_towers(split.fit, None, content, user_features, config, half_life, seed)
     if penalty is not None:
         factors = LinearFactors.of(split.fit, penalty, config.linear_rank, seed)

@@ -19,6 +19,8 @@ LEARNED = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4)
 LINEAR = (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0)
 POPULARITY = (0.5, 0.8, 1.0, 1.2, 1.5)
 """Values of the mixture that validation chooses from."""
+GAIN = 1.01
+"""A weight is changed only where the figure rises by this factor: smaller gains are luck."""
 SCORES = 20_000_000
 """Scores held at once: of more users than fit, some are drawn."""
 NDCG_AT, RECALL_AT = 10, 20
@@ -75,9 +77,17 @@ class Judge:
         return max(tried, key=lambda pair: self.score((history @ pair[1].history) @ pair[1].item.T))
 
     def mixture(
-        self, towers: Towers, content: ItemContent, ids: Sequence[object], user_features: Floats | None
+        self,
+        towers: Towers,
+        content: ItemContent,
+        ids: Sequence[object],
+        user_features: Floats | None,
+        tune: bool = True,
     ) -> tuple[Mixture, float]:
-        """The best weights of the parts, found one after another, twice over, and how well they rank."""
+        """The best weights of the parts, found one after another, twice over, and how well they rank.
+
+        Not tuned, they are those that the towers were trained with.
+        """
         features = None if user_features is None else user_features[self.users]
         users = towers.user_vectors(self.histories, content.latents, content.features, ids, features)
         parts = towers.item_parts(content.latents, content.features, ids)
@@ -87,14 +97,18 @@ class Judge:
         grids = {"linear": LINEAR, "learned": LEARNED, "popularity": POPULARITY}
         if towers.linear is None:
             del grids["linear"]
-        best, top = Mixture(), -np.inf
-        for _ in range(2):
+
+        def ranks(mixture: Mixture) -> float:
+            return self.score(mixture.learned * learned + mixture.linear * linear + parts.popular(mixture))
+
+        best = Mixture()
+        top = ranks(best)
+        for _ in range(2 if tune else 0):
             for name, values in grids.items():
-                for value in values:
-                    tried = replace(best, **{name: value})
-                    scores = tried.learned * learned + tried.linear * linear + parts.popular(tried)
-                    if (score := self.score(scores)) > top:
-                        best, top = tried, score
+                tried = [replace(best, **{name: value}) for value in values]
+                found = [ranks(mixture) for mixture in tried]
+                if max(found) > GAIN * top:
+                    best, top = tried[int(np.argmax(found))], max(found)
         return best, top
 
     def score(self, scores: Floats) -> float:

@@ -17,7 +17,7 @@ class TowersTrainConfig(TrainConfig):
     `max_rows` are not read.
     """
 
-    epochs: int = 8
+    epochs: int = 20
     """Passes over the training events."""
     batch_size: int = 1024
     """Events per step."""

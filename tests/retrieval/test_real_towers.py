@@ -21,7 +21,7 @@ from streamrec.models.item_vae import ItemVAE
 from streamrec.models.settings import ItemVAEConfig, TwoTowerConfig
 from streamrec.recommenders.fit_towers import train_towers
 from streamrec.recommenders.linear import LinearFactors
-from streamrec.recommenders.settings import TowersConfig
+from streamrec.recommenders.settings import TowersConfig, TowersTrainConfig
 from streamrec.recommenders.towers import Mixture, Towers
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.content import item_content
@@ -31,7 +31,6 @@ from streamrec.retrieval.publish import publish
 from streamrec.retrieval.publish_towers import publish_towers
 from streamrec.retrieval.tower_encoder import BundleEncoder
 from streamrec.retrieval.write_towers import seen_by, write_towers
-from streamrec.training.settings import TrainConfig
 
 TRAINED = 190
 """Items of the bundle that the towers were trained on; the last ten came later."""
@@ -75,7 +74,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     features = np.random.default_rng(4).normal(size=(USERS, 3)).astype(np.float32)
     config = TowersConfig(
         network=TwoTowerConfig(dimension=8, hidden=16, negatives=32),
-        train=TrainConfig(batch_size=128, learning_rate=0.02),
+        train=TowersTrainConfig(epochs=4, batch_size=128, learning_rate=0.02),
     )
     towers, _ = train_towers(known, None, content, features, config, 3, None, 0)
     if request.param:
