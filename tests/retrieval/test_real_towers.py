@@ -74,9 +74,9 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     features = np.random.default_rng(4).normal(size=(USERS, 3)).astype(np.float32)
     config = TowersConfig(
         network=TwoTowerConfig(dimension=8, hidden=16, negatives=32),
-        train=TowersTrainConfig(epochs=4, batch_size=128, learning_rate=0.02),
+        train=TowersTrainConfig(epochs=3, batch_size=128, learning_rate=0.02),
     )
-    towers, _ = train_towers(known, None, content, features, config, 3, None, 0)
+    towers, _ = train_towers(known, None, content, features, config, None, 0)
     if request.param:
         factors = LinearFactors.of(known, 50.0, 12, 0).take(np.unique(known.items))
         towers = replace(towers, linear=factors).mixed(Mixture(0.5, 4.0, 0.8))
