@@ -23,7 +23,7 @@ def test_tables_become_recommendations(
     command: Command, finished_run: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "platform"
-    shutil.copytree(finished_run[0], folder)
+    shutil.copytree(finished_run[0], folder, symlinks=True)
     assert "recommends to no user" in succeed(command, "info", folder=folder)
     succeed(
         command,
