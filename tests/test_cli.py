@@ -150,6 +150,7 @@ def test_generate_then_init_then_validate(command: Command, tmp_path: Path) -> N
     assert "row_count" in failing.stderr
 
 
+@pytest.mark.slow
 def test_compare_prints_and_keeps_the_comparison_and_publishes_nothing(
     command: Command, tmp_path: Path
 ) -> None:

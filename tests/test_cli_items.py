@@ -119,6 +119,7 @@ def test_without_a_run_what_to_do_is_said(command: Command, tmp_path: Path) -> N
     assert done.stderr.startswith("error: data/runs: no run with augmenters; fit some")
 
 
+@pytest.mark.slow
 def test_augment_reports_the_lift_and_writes_what_to_train_on(command: Command, tmp_path: Path) -> None:
     small = ["generate.preset=structured", "generate.items=400", "train.epochs=1", "evaluate.queries=50"]
     small += ["augmenters.fit.steps=20", "augmenters.refine={cells: false, ratio_rounds: 0}"]

@@ -157,6 +157,7 @@ AUGMENTERS = {
 }
 
 
+@pytest.mark.slow
 def test_augmenters_are_compared_and_the_best_becomes_champion(tmp_path: Path, store_uri: str) -> None:
     config = configure(tmp_path / "made", store_uri, augmenters=AUGMENTERS)
     summary = item_embeddings(config)
