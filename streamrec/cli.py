@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamrec.commands.items import register as register_items
+from streamrec.commands.recommend import conditions
 from streamrec.commands.recommend import register as register_recommend
 from streamrec.commands.retrieve import register as register_retrieve
 from streamrec.errors import CatalogError, ConfigError, StreamRecError
@@ -292,12 +293,7 @@ def search(
     from streamrec.retrieval.bundle import Bundle
     from streamrec.screens import neighbours_table
 
-    wanted: dict[str, list[str | int | bool]] = {}
-    for condition in where or []:
-        column, separator, value = condition.partition("=")
-        if not separator:
-            raise ConfigError(f"--where {condition}: expected column=value")
-        wanted.setdefault(column, []).append(value)
+    wanted = conditions(where or [])
     print(neighbours_table(Bundle.open(out / "published").neighbours(item, k, wanted)))
 
 

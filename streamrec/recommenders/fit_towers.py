@@ -34,7 +34,6 @@ class TowersRecommender:
     """Towers as a `Recommender` of known users."""
 
     name: str
-    towers: Towers
     items: Floats
     """(I, k)."""
     users: Floats
@@ -49,7 +48,6 @@ class TowersRecommender:
         histories = distinct(events.histories())
         return cls(
             "two-tower",
-            towers,
             towers.item_vectors(content.latents, content.features, ids),
             towers.user_vectors(histories, content.latents, content.features, ids, user_features),
         )

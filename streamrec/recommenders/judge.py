@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamrec.evaluation.ranking.metrics import ndcg, recall
 from streamrec.interactions.content import ItemContent
 from streamrec.interactions.splits import Split
 from streamrec.interactions.table import Interactions, Positions
@@ -119,8 +120,4 @@ class Judge:
         top = np.take_along_axis(top, order, 1)
         hits = np.take_along_axis(self.relevant & ~self.masked, top, 1)
         wanted = self.relevant.sum(axis=1)
-        gains = 1 / np.log2(np.arange(2, NDCG_AT + 2))
-        ideal = np.cumsum(gains)[np.minimum(wanted, NDCG_AT) - 1]
-        first = hits[:, :NDCG_AT]
-        ndcg = (first * gains[: first.shape[1]]).sum(axis=1) / ideal
-        return float(np.sqrt(ndcg.mean() * (hits.sum(axis=1) / wanted).mean()))
+        return float(np.sqrt(ndcg(hits, wanted, NDCG_AT).mean() * recall(hits, wanted, RECALL_AT).mean()))

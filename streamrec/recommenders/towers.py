@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,13 @@ class Towers:
         """The same towers with another mixture."""
         return replace(self, mixture=mixture)
 
+    @cached_property
+    def _row_of(self) -> dict[Any, int]:
+        return {value: row for row, value in enumerate(self.vocabulary, 1)}
+
     def rows(self, ids: Sequence[Any]) -> NDArray[np.int64]:
         """(n,) rows of the id embedding, 0 where an item was not trained on."""
-        known = {value: row for row, value in enumerate(self.vocabulary, 1)}
-        return np.array([known.get(value, 0) for value in ids], np.int64)
+        return np.array([self._row_of.get(value, 0) for value in ids], np.int64)
 
     def item_vectors(self, latents: Floats, features: Floats, ids: Sequence[Any]) -> Floats:
         """Vectors (n, k) of items.

@@ -19,7 +19,7 @@ from streamrec.retrieval.content import published_features
 from streamrec.retrieval.embeddings import to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.manifest import TOWERS, FileRecord
-from streamrec.retrieval.tower_model import TowerModel, vectors_of_users
+from streamrec.retrieval.tower_model import TowerModel
 
 Load = Callable[[Path], TowerModel]
 
@@ -49,7 +49,7 @@ class TowerEncoder:
 
     def users(self, histories: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors (u, k) of users of whom only the histories are known: positions, none twice."""
-        return vectors_of_users(self.model, list(histories), self.content, self.ids)
+        return self.model.user_vectors(list(histories), self.content.latents, self.content.features, self.ids)
 
     def items(self, rows: pa.Table, encoder: ItemEncoder) -> np.ndarray:
         """Vectors (n, k) of items that the bundle need not have, from raw rows of the catalogue.

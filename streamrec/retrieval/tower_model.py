@@ -1,4 +1,4 @@
-"""`TowerModel`: what retrieval needs of a two-tower model, and how it is asked for many users."""
+"""`TowerModel`: what retrieval needs of a two-tower model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-
-from streamrec.interactions.content import ItemContent
 
 
 class TowerModel(Protocol):
@@ -33,22 +31,3 @@ class TowerModel(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""
-
-
-def vectors_of_users(
-    towers: TowerModel,
-    histories: list[np.ndarray],
-    content: ItemContent,
-    ids: Sequence[Any],
-    user_features: np.ndarray | None = None,
-) -> np.ndarray:
-    """Vectors (u, k) of users by histories: positions in `content`, of which none is there twice.
-
-    Only the items of these histories are handed to the model.
-    """
-    seen, rows = np.unique(np.concatenate([np.empty(0, np.int64), *histories]), return_inverse=True)
-    ends = np.cumsum([len(history) for history in histories])
-    own = np.split(rows.astype(np.int64), ends[:-1])
-    known = content[seen]
-    item_ids = [ids[position] for position in seen]
-    return towers.user_vectors(own, known.latents, known.features, item_ids, user_features)

@@ -19,7 +19,7 @@ from streamrec.retrieval.index import ItemIndex
 from streamrec.retrieval.lists import Lists
 from streamrec.retrieval.manifest import IndexSettings, MeasuredRecall, TowerFacts
 from streamrec.retrieval.recall import ExactNeighbours
-from streamrec.retrieval.tower_model import TowerModel, vectors_of_users
+from streamrec.retrieval.tower_model import TowerModel
 
 USER_BLOCK = 8_192
 """Users whose vectors are made at once."""
@@ -149,7 +149,7 @@ def _user_vectors(
         rows = slice(start, min(start + USER_BLOCK, users))
         known = [histories.row(user) for user in range(rows.start, rows.stop)]
         given = None if features is None else features[rows]
-        made = vectors_of_users(towers, known, content, ids, given)
+        made = towers.user_vectors(known, content.latents, content.features, ids, given)
         vectors[rows] = _checked(made, rows, towers.dimension, "user", seen.user_ids)
         if progress is not None:
             progress(items + rows.stop, items + users)
