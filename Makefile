@@ -35,5 +35,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(INSTALL) -e '.[dev,als]'
+	$(INSTALL) -e '.[dev,als,postgres]'
 	@touch $@
