@@ -28,6 +28,7 @@ TOWERS = "towers"
 FORMAT: Final = 1
 """Layout of a bundle; a reader refuses a number it does not know."""
 _BLANK = "0" * 64
+_OPTIONAL = ("towers", "space", "alignment", "refreshed", "samples")
 
 
 class _Part(BaseModel):
@@ -129,6 +130,52 @@ class PublishedTowers(_Part):
     """Metrics of the recommendations; null where one is not a number."""
 
 
+class Alignment(_Part):
+    """How the encoder's space lies on that of an earlier bundle, after the rotation that is part of it.
+
+    Measured on the items that both bundles have with equal content; see `streamrec.retrieval.alignment`.
+    """
+
+    reference: str
+    """Version of the earlier bundle."""
+    common_items: int = Field(ge=0)
+    """Items that the rotation was found from."""
+    mean_cosine: float = Field(ge=-1, le=1)
+    """Mean cosine of an item's earlier vector and its vector here."""
+    p05_cosine: float = Field(ge=-1, le=1)
+    """Their 5th percentile: all but one item in twenty lie at least as near."""
+    relative_residual: float = Field(ge=0)
+    """Length of all that is left between the vectors, over the length of the earlier ones."""
+    comparable: bool
+    """Whether vectors of both bundles may be compared with one another."""
+
+
+class Refreshed(_Part):
+    """How a bundle was made from an earlier one by the same encoder."""
+
+    source: str
+    """Version of the earlier bundle."""
+    encoded: int = Field(ge=0)
+    """New and changed items, whose vectors were made."""
+    kept: int = Field(ge=0)
+    """Unchanged items, whose vectors were copied."""
+    removed: int = Field(ge=0)
+    """Items of the earlier bundle that the catalogue no longer has."""
+
+
+class PublishedSamples(_Part):
+    """Synthetic items that lie beside the real ones."""
+
+    rows: int = Field(ge=1)
+    """Number of them."""
+    family: str
+    """Augmenter that drew them."""
+    model: ModelSource = ModelSource()
+    """Where it came from."""
+    seed: int
+    """Seed that they were drawn with."""
+
+
 def encoder_fingerprint(files: Mapping[str, FileRecord]) -> str:
     """SHA-256 over the checksums of an encoder's files, those below `codec/` and `model/`."""
     parts = sorted(name for name in files if name.startswith(("codec/", "model/")))
@@ -171,7 +218,15 @@ class Manifest(_Part):
     quality: dict[str, float | None] | None = None
     """Metrics of the encoder; null where one is not a number."""
     towers: PublishedTowers | None = None
-    """What recommends items to users; None in a bundle of items alone, whose file does not name it."""
+    """What recommends items to users; None in a bundle of items alone."""
+    space: str | None = None
+    """Version of the bundle that began this space: bundles of one space have comparable vectors."""
+    alignment: Alignment | None = None
+    """How a new encoder's space lies on the earlier one; None where there was nothing to align to."""
+    refreshed: Refreshed | None = None
+    """The bundle that this one brought up to date; None where every item was encoded."""
+    samples: PublishedSamples | None = None
+    """Synthetic items in `samples/`."""
     files: dict[str, FileRecord]
     """Every other file of the bundle by its path."""
 
@@ -184,11 +239,12 @@ class Manifest(_Part):
         """The file's content, ending in its own checksum.
 
         `checksum` is the SHA-256 of the file as it stands with the checksum's digits replaced by zeros: no
-        byte of the manifest can change unseen either.
+        byte of the manifest can change unseen either. Parts that a bundle does not have are not named.
         """
         content = json.loads(self.model_dump_json(by_alias=True)) | {"checksum": _BLANK}
-        if self.towers is None:
-            del content["towers"]
+        for part in _OPTIONAL:
+            if content[part] is None:
+                del content[part]
         blank = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
         return _replace_last(blank, _BLANK, hashlib.sha256(blank).hexdigest())
 

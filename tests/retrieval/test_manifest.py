@@ -7,7 +7,16 @@ import pytest
 from small_bundles import CREATED, SCHEMA
 
 from streamrec.errors import BundleError
-from streamrec.retrieval.manifest import FileRecord, IndexSettings, Manifest, MeasuredRecall, ModelSource
+from streamrec.retrieval.manifest import (
+    Alignment,
+    FileRecord,
+    IndexSettings,
+    Manifest,
+    MeasuredRecall,
+    ModelSource,
+    PublishedSamples,
+    Refreshed,
+)
 
 
 @pytest.fixture
@@ -37,6 +46,32 @@ def test_what_is_written_is_read_back(manifest: Manifest, tmp_path: Path) -> Non
     assert read.quality == {"recall": 0.5, "undefined": None}
     assert read == manifest.model_copy(update={"quality": read.quality})
     assert json.loads(manifest.to_json())["schema"]["item_id"] == "id"
+
+
+def test_parts_that_a_bundle_does_not_have_are_not_named(manifest: Manifest) -> None:
+    named = json.loads(manifest.to_json()).keys()
+    assert not named & {"towers", "space", "alignment", "refreshed", "samples"}
+
+
+def test_parts_of_a_later_bundle_are_read_back(manifest: Manifest, tmp_path: Path) -> None:
+    later = manifest.model_copy(
+        update={
+            "space": "20260101T000000.000000Z-11111111",
+            "alignment": Alignment(
+                reference="20260101T000000.000000Z-11111111",
+                common_items=6,
+                mean_cosine=0.9,
+                p05_cosine=-0.5,
+                relative_residual=0.4,
+                comparable=False,
+            ),
+            "refreshed": Refreshed(source="20260101T000000.000000Z-11111111", encoded=1, kept=6, removed=2),
+            "samples": PublishedSamples(rows=5, family="flow", seed=3),
+            "quality": None,
+        }
+    )
+    (tmp_path / "manifest.json").write_bytes(later.to_json())
+    assert Manifest.read(tmp_path / "manifest.json") == later
 
 
 def test_no_byte_can_change_unseen(manifest: Manifest, tmp_path: Path) -> None:
