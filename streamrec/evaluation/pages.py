@@ -1,21 +1,40 @@
-"""What the HTML pages of an evaluation share: style sheet, filters, and how a page is written."""
+"""What the pages of an evaluation share: style sheet, macros, filters; how pages and tables are written."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from streamrec.evaluation import formats
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A figure as it is read: see `cells` in `figures.html`."""
+
+    mean: str
+    range: str = ""
+    """Empty where it is a single value as written."""
+    best: bool = False
+
+
 def environment() -> Environment:
-    """Templates that escape what they show, with the functions of `formats` as filters and `page.css` as
-    `style`."""
-    made = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    """Templates that escape what they show, with the functions of `formats` as filters, `page.css` as `style`
+    and the macros of `figures.html`."""
+    made = Environment(
+        loader=PackageLoader("streamrec.evaluation", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
     made.filters |= {
         "count": formats.count,
         "number": formats.number,
@@ -31,6 +50,17 @@ def environment() -> Environment:
 
 def write_page(path: Path, page: str) -> None:
     """Write the page, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _beside(path)
     partial.write_text(page, encoding="utf-8")
     partial.replace(path)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write the Parquet file, whole or not at all."""
+    partial = _beside(path)
+    pq.write_table(table, partial)
+    partial.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from markupsafe import Markup, escape
 
 from streamrec.evaluation import formats
 from streamrec.evaluation.inline import inline_svg
-from streamrec.evaluation.pages import environment, write_page
+from streamrec.evaluation.pages import Cell, environment, write_page, write_table
 from streamrec.evaluation.plots import to_svg
 from streamrec.evaluation.ranking.comparison import Estimate, Part, RankingComparison
 from streamrec.evaluation.ranking.metrics import CUTOFFS, METRICS
@@ -51,15 +49,6 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A figure as it is read."""
-
-    mean: str
-    range: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True)
 class Row:
     """A line of a table."""
 
@@ -76,10 +65,7 @@ def write_rankings(folder: Path, comparison: RankingComparison) -> None:
         comparison: of one split.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / RANKING_TABLE
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pq.write_table(comparison_table(comparison), partial)
-    partial.replace(path)
+    write_table(folder / RANKING_TABLE, comparison_table(comparison))
     write_page(folder / RANKING_PAGE, render(comparison))
 
 

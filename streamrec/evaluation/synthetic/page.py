@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from streamrec.evaluation import formats
 from streamrec.evaluation.inline import inline_svg
-from streamrec.evaluation.pages import environment, write_page
+from streamrec.evaluation.pages import Cell, environment, write_page, write_table
 from streamrec.evaluation.plots import to_svg
 from streamrec.evaluation.synthetic.columns import Columns
 from streamrec.evaluation.synthetic.comparison import ColumnErrors, Comparison, Summary
@@ -32,16 +30,6 @@ DRAWN_ROWS = 3_000
 """Rows of each table in the map."""
 LISTED_COLUMNS = 200
 """Columns and labels whose errors the page lists, those with the largest; the Parquet file has all."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number over seeds as it is read."""
-
-    mean: str
-    range: str = ""
-    """Empty where there is one seed or the range is a single value as written."""
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,10 +52,7 @@ def write_comparison(folder: Path, comparison: Comparison, reference: Reference,
         rows: a table of `comparison.best`, for the pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / COMPARISON_TABLE
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    pq.write_table(comparison.table(), partial)
-    partial.replace(path)
+    write_table(folder / COMPARISON_TABLE, comparison.table())
     write_page(folder / COMPARISON_PAGE, render(comparison, reference, rows))
 
 
