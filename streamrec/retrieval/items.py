@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,16 @@ Where = Mapping[str, "str | int | bool | Sequence[str | int | bool]"]
 """Column -> the value, or the values any of which will do; every column named must match."""
 
 _VALUES_SHOWN = 10
+_SUGGESTION_POOL = 2_000
+"""Values compared for "did you mean": a column may have as many as there are items."""
 
 
 @dataclass(frozen=True)
 class _Codes:
     """A filterable column as integers: one (row, code) pair per value that an item has."""
 
-    vocabulary: list[Any]
+    vocabulary: dict[Any, int]
+    """Code of each value."""
     rows: np.ndarray
     codes: np.ndarray
 
@@ -83,7 +87,9 @@ class ItemTable:
             rows = rows.filter(pc.is_valid(column))
             encoded = column.drop_null().dictionary_encode()
             self._codes[name] = _Codes(
-                encoded.dictionary.to_pylist(), to_numpy(rows), to_numpy(encoded.indices)
+                {value: code for code, value in enumerate(encoded.dictionary.to_pylist())},
+                to_numpy(rows),
+                to_numpy(encoded.indices),
             )
         return self._codes[name]
 
@@ -91,8 +97,8 @@ class ItemTable:
         column = self.table[name].type
         typed = as_type(value, column.value_type if pa.types.is_list(column) else column)
         if typed is not None and typed in codes.vocabulary:
-            return codes.vocabulary.index(typed)
-        known = sorted(str(entry) for entry in codes.vocabulary)
+            return codes.vocabulary[typed]
+        known = sorted(str(entry) for entry in islice(codes.vocabulary, _SUGGESTION_POOL))
         close = difflib.get_close_matches(str(value), known, n=3)
         shown = ", ".join(known[:_VALUES_SHOWN]) + (", ..." if len(known) > _VALUES_SHOWN else "")
         raise BundleError(

@@ -57,9 +57,9 @@ class Searcher:
         Raises:
             BundleError: unknown item, column or value; `k` below 1.
         """
-        own = self.items.position(item_id)
-        query = self.index.vector(own)[None]
-        return self._search(query, k, where, without=own if exclude_self else None)[0]
+        own = np.array([self.items.position(item_id)])
+        found = self.nearest(self.index.vectors(own), k, where, own if exclude_self else None)
+        return self._neighbours(*found[0])
 
     def search(self, vectors: np.ndarray, k: int = 10, where: Where | None = None) -> list[Neighbours]:
         """The `k` items closest to each of the vectors (q, d), or to one vector (d,), by cosine.
@@ -81,32 +81,46 @@ class Searcher:
         broken = np.flatnonzero(~np.isfinite(queries).all(axis=1))
         if len(broken):
             raise BundleError(f"query: vector {broken[0]} is not finite; remove NaN and infinity")
-        return self._search(normalised(queries), k, where, without=None)
+        return [self._neighbours(*found) for found in self.nearest(normalised(queries), k, where)]
 
-    def _search(
-        self, queries: np.ndarray, k: int, where: Where | None, without: int | None
-    ) -> list[Neighbours]:
+    def nearest(
+        self, queries: np.ndarray, k: int, where: Where | None = None, without: np.ndarray | None = None
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Scores and positions of the `k` items closest to each query, best first: fewer where fewer match.
+
+        Args:
+            queries: (q, d) float32 rows of length 1 or 0, as the index holds them.
+            k: items wanted per query, at least 1.
+            where: as for `neighbours`.
+            without: (q,) position of the item that each query leaves out.
+
+        Raises:
+            BundleError: unknown column or value; `k` below 1.
+        """
         if k < 1:
             raise BundleError(f"k: found {k}, expected at least 1")
         rows = self.items.mask(where) if where else None
         available = self.index.rows if rows is None else int(rows.sum())
         wanted = min(k + (without is not None), available)
         if wanted == 0:
-            return [self._neighbours(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+            return [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
         scores, positions = self.index.search(queries, wanted, rows)
         short = (positions < 0).any(axis=1)
         if short.any():
             scores[short], positions[short] = self.index.search(queries[short], wanted, exact=True)
-        results = []
-        for row_scores, row_positions in zip(scores, positions, strict=True):
-            kept = row_positions != without if without is not None else slice(None)
-            results.append(self._neighbours(row_scores[kept][:k], row_positions[kept][:k]))
-        return results
+        np.clip(scores, -1.0, 1.0, out=scores)
+        if without is None:
+            return list(zip(scores, positions, strict=True))
+        kept = positions != without[:, None]
+        return [
+            (row_scores[row][:k], row_positions[row][:k])
+            for row_scores, row_positions, row in zip(scores, positions, kept, strict=True)
+        ]
 
     def _neighbours(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
         return Neighbours(
             items=self.items.table.take(to_arrow(positions)),
-            scores=np.clip(scores, -1.0, 1.0),
+            scores=scores,
             positions=positions,
             id_column=self.items.schema.item_id,
         )
