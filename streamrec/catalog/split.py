@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from streamrec.catalog.table import Catalog
+from streamrec.catalog.table import Catalog, sample_positions
 from streamrec.config import RunConfig
 from streamrec.errors import CatalogError
 
@@ -32,7 +33,18 @@ def split_items(catalog: Catalog, config: RunConfig) -> ItemSplit:
     rows = catalog.sample(config.train.max_rows, config.seed)
     if len(rows) < 3:
         raise CatalogError(f"{catalog.path}: found {len(rows)} items, expected at least 3 to train on")
-    count = min(max(1, round(len(rows) * config.train.validation_share)), len(rows) - 2)
-    chosen = np.zeros(len(rows), dtype=bool)
-    chosen[np.random.default_rng([config.seed, 1]).permutation(len(rows))[:count]] = True
+    chosen = _held_out(len(rows), config)
     return ItemSplit(train=rows.filter(pa.array(~chosen)), held_out=rows.filter(pa.array(chosen)))
+
+
+def trained_rows(total: int, config: RunConfig) -> NDArray[np.int64]:
+    """Positions of the rows that `split_items` gives for training, of a catalogue of `total` rows, rising."""
+    drawn = sample_positions(total, config.train.max_rows, config.seed)
+    return drawn[~_held_out(len(drawn), config)]
+
+
+def _held_out(rows: int, config: RunConfig) -> NDArray[np.bool_]:
+    count = min(max(1, round(rows * config.train.validation_share)), rows - 2)
+    chosen = np.zeros(rows, dtype=bool)
+    chosen[np.random.default_rng([config.seed, 1]).permutation(rows)[:count]] = True
+    return chosen

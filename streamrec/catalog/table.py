@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from streamrec.errors import CatalogError
 from streamrec.schema import FeatureSchema
@@ -63,7 +64,7 @@ class Catalog:
         total = self.num_rows
         if total <= rows:
             return self.table(columns)
-        chosen = np.sort(np.random.default_rng(seed).choice(total, size=rows, replace=False))
+        chosen = sample_positions(total, rows, seed)
         parts, start = [], 0
         for batch in self.batches(columns):
             low, high = np.searchsorted(chosen, [start, start + batch.num_rows])
@@ -71,3 +72,10 @@ class Catalog:
                 parts.append(batch.take(pa.array(chosen[low:high] - start)))
             start += batch.num_rows
         return pa.Table.from_batches(parts)
+
+
+def sample_positions(total: int, rows: int, seed: int) -> NDArray[np.int64]:
+    """Positions of the rows that `Catalog.sample` draws from a table of `total`, rising."""
+    if total <= rows:
+        return np.arange(total)
+    return np.sort(np.random.default_rng(seed).choice(total, size=rows, replace=False))

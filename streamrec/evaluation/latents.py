@@ -15,6 +15,7 @@ from streamrec.config import EvaluateConfig
 from streamrec.evaluation.neighbours import (
     Floats,
     Positions,
+    Shares,
     draw_positions,
     label_overlap,
     nearest,
@@ -188,13 +189,27 @@ def _space_quality(
 def _variance_kept(
     train: EncodedRows, rows: EncodedRows, test: Positions, reconstructed: Floats
 ) -> float | None:
-    """1 - residual / within-category sum of squares over the cells of the test rows that are not missing.
+    """1 - residual / within-category sum of squares over the test rows; None where there is none of these."""
+    residual, within = within_category_squares(train, rows, test, reconstructed)
+    total = within.sum()
+    return float(1 - residual.sum() / total) if total > 0 else None
+
+
+def within_category_squares(
+    train: EncodedRows, rows: EncodedRows, test: Positions, reconstructed: Floats
+) -> tuple[Shares, Shares]:
+    """Squares (m,) of each test row's cells that are not missing: what is left after the reconstruction, and
+    what there is about the mean of the row's category.
 
     Categories are those of the first categorical column, with the training rows' means; without one, all rows
     are one category.
+
+    Args:
+        train: rows behind the means.
+        rows: (n,) rows.
+        test: (m,) positions of those to measure.
+        reconstructed: (n, N) scaled numbers of `rows` as the space gives them back.
     """
-    if not rows.numbers.shape[1]:
-        return None
     groups = rows.categories[test, 0] if rows.categories.shape[1] else np.zeros(len(test), np.int64)
     train_groups = train.categories[:, 0] if train.categories.shape[1] else np.zeros(len(train), np.int64)
     present = train.states != MISSING_STATE
@@ -205,9 +220,9 @@ def _variance_kept(
     np.add.at(counts, train_groups, present)
     means = sums / np.maximum(counts, 1)
     cells = rows.states[test] != MISSING_STATE
-    within = (((rows.numbers[test] - means[groups]) ** 2) * cells).sum()
-    residual = (((rows.numbers[test] - reconstructed[test]) ** 2) * cells).sum()
-    return float(1 - residual / within) if within > 0 else None
+    within = (((rows.numbers[test] - means[groups]) ** 2) * cells).sum(1, dtype=np.float64)
+    residual = (((rows.numbers[test] - reconstructed[test]) ** 2) * cells).sum(1, dtype=np.float64)
+    return residual, within
 
 
 def _columns(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Positions = NDArray[np.int64]
+Shares = NDArray[np.float64]
 
 BLOCK = 512
 """Queries compared at once: 512 x 20,000 similarities are 40 MB."""
@@ -44,30 +45,45 @@ def nearest(vectors: Floats, queries: Positions, k: int) -> Positions:
 
 
 def neighbour_recall(found: Positions, features: Floats, queries: Positions) -> float:
-    """Share of `found` (q, k) that are among the k nearest of `features`, ties counted as found.
+    """Mean of `neighbour_recalls`."""
+    return float(neighbour_recalls(found, features, queries).mean())
+
+
+def neighbour_recalls(found: Positions, features: Floats, queries: Positions) -> Shares:
+    """Share (q,) of `found` (q, k) that are among the k nearest of `features`, ties counted as found.
 
     A neighbour counts when it is no farther in the feature space than the k-th nearest: where several items
     have equal features, any of them is right.
     """
     truth = nearest(features, queries, found.shape[1])
-    hits = 0
+    shares = np.empty(len(found))
     for start in range(0, len(queries), BLOCK):
         block = slice(start, start + BLOCK)
         origin = features[queries[block]][:, None]
         # By differences: `squared_distances` rounds by a share of the lengths, which parts equal items.
         limit = ((features[truth[block]] - origin) ** 2).sum(2).max(1, keepdims=True)
         reached = ((features[found[block]] - origin) ** 2).sum(2)
-        hits += int((reached <= limit * (1 + 1e-5)).sum())
-    return hits / found.size
+        shares[block] = (reached <= limit * (1 + 1e-5)).mean(1)
+    return shares
 
 
 def purity(found: Positions, codes: NDArray[np.int64], queries: Positions) -> float:
-    """Share of the neighbours `found` (q, k) that have their query's category; `codes` (n,)."""
-    return float((codes[found] == codes[queries][:, None]).mean())
+    """Mean of `purities`."""
+    return float(purities(found, codes, queries).mean())
+
+
+def purities(found: Positions, codes: NDArray[np.int64], queries: Positions) -> Shares:
+    """Share (q,) of the neighbours `found` (q, k) that have their query's category; `codes` (n,)."""
+    return np.asarray((codes[found] == codes[queries][:, None]).mean(1))
 
 
 def label_overlap(found: Positions, labels: Floats, queries: Positions) -> float:
-    """Mean Jaccard index between the labels of the queries and of their neighbours; `labels` (n, L).
+    """Mean of `label_overlaps`."""
+    return float(label_overlaps(found, labels, queries).mean())
+
+
+def label_overlaps(found: Positions, labels: Floats, queries: Positions) -> Shares:
+    """Mean (q,) of the Jaccard indices between a query's labels and its neighbours'; `labels` (n, L).
 
     Two items without labels agree fully.
     """
@@ -75,7 +91,12 @@ def label_overlap(found: Positions, labels: Floats, queries: Positions) -> float
     theirs = labels[found]
     union = np.maximum(own, theirs).sum(2)
     shared = np.minimum(own, theirs).sum(2)
-    return float(np.where(union > 0, shared / np.maximum(union, 1), 1.0).mean())
+    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1), 1.0).mean(1, dtype=np.float64))
+
+
+def list_overlaps(first: Positions, second: Positions) -> Shares:
+    """Share (q,) of the neighbours in `first` (q, k) that are in `second` (q, k) too, in any order."""
+    return np.asarray((first[:, :, None] == second[:, None, :]).any(2).mean(1))
 
 
 def pca(vectors: Floats, dimension: int) -> tuple[Floats, Floats, Floats]:
