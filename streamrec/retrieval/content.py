@@ -12,7 +12,7 @@ from streamrec.errors import BundleError
 from streamrec.evaluation.latents import feature_matrix
 from streamrec.interactions.content import ItemContent
 from streamrec.retrieval.bundle import Bundle
-from streamrec.retrieval.embeddings import EMBEDDING, to_matrix
+from streamrec.retrieval.embeddings import EMBEDDING, published_columns, to_matrix
 from streamrec.retrieval.manifest import EMBEDDINGS
 
 
@@ -24,7 +24,7 @@ def item_content(bundle: Bundle) -> ItemContent:
     """
     path = bundle.path / EMBEDDINGS
     try:
-        rows = pq.read_table(path)
+        rows = pq.read_table(path, columns=[*published_columns(bundle.manifest.features), EMBEDDING])
     except (OSError, pa.ArrowException) as error:
         raise BundleError(f"{path}: cannot read the items: {error}; open the current bundle") from None
     codec = FeatureCodec.load(bundle.path / "codec")

@@ -1,4 +1,4 @@
-"""`embeddings.parquet`: item ids, latent means and the features that neighbours are filtered and shown by."""
+"""`embeddings.parquet`: item ids, the features that neighbours are filtered and shown by, latents, hashes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from streamrec.errors import BundleError
 from streamrec.retrieval.arrow import to_numpy
+from streamrec.retrieval.content_hash import CONTENT_HASH, RECIPE, RECIPE_KEY, Hashes, content_hashes
 from streamrec.schema import FeatureSchema
 
 EMBEDDING = "embedding"
@@ -48,22 +49,32 @@ class EmbeddingsWriter:
         """Refuse a schema whose columns would be overwritten.
 
         Raises:
-            BundleError: a published column is called `embedding` or `log_variance`.
+            BundleError: a published column is called `embedding`, `log_variance` or `content_hash`.
         """
-        for name in (EMBEDDING, LOG_VARIANCE):
+        for name in (EMBEDDING, LOG_VARIANCE, CONTENT_HASH):
             if name in published_columns(schema):
                 raise BundleError(f"column '{name}': the bundle has its own column of this name; rename it")
         self._path = path
         self._schema = schema
-        self._metadata = {SCHEMA_KEY: schema.fingerprint.encode(), CODEC_KEY: codec_fingerprint.encode()}
+        self._metadata = {
+            SCHEMA_KEY: schema.fingerprint.encode(),
+            CODEC_KEY: codec_fingerprint.encode(),
+            RECIPE_KEY: RECIPE.encode(),
+        }
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
         self.zero_vectors = 0
 
     def write(
-        self, batch: pa.RecordBatch, means: np.ndarray, log_variances: np.ndarray | None = None
+        self,
+        batch: pa.RecordBatch,
+        means: np.ndarray,
+        log_variances: np.ndarray | None = None,
+        hashes: Hashes | None = None,
     ) -> None:
-        """Append items with their latents, float32 arrays (rows, d).
+        """Append items with their latents, float32 arrays (rows, d), and their content hashes (rows,).
+
+        Hashes that are not given are computed.
 
         Raises:
             BundleError: a latent is not finite; the message names the item.
@@ -73,7 +84,10 @@ class EmbeddingsWriter:
         for name, values in added.items():
             self._check_finite(items, name, values)
         columns = dict(zip(items.schema.names, items.columns, strict=True))
-        table = pa.table(columns | {name: _to_column(values) for name, values in added.items()})
+        columns |= {name: _to_column(values) for name, values in added.items()}
+        if hashes is None:
+            hashes = content_hashes(batch, self._schema)
+        table = pa.table(columns | {CONTENT_HASH: pa.array(hashes)})
         table = table.replace_schema_metadata(self._metadata)
         if self._writer is None:
             self._writer = self._open(table.schema)
@@ -83,13 +97,14 @@ class EmbeddingsWriter:
 
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         vectors = [name for name in (EMBEDDING, LOG_VARIANCE) if name in schema.names]
-        features = [name for name in schema.names if name not in vectors]
-        # Floats of a latent neither repeat nor compress: a dictionary and a codec only cost time.
+        features = [name for name in schema.names if name not in (*vectors, CONTENT_HASH)]
+        # Floats of a latent and hashes neither repeat nor compress: a dictionary and a codec only cost time.
         return pq.ParquetWriter(
             self._path,
             schema,
             use_dictionary=[path for name in features for path in (name, f"{name}.list.element")],
             compression={f"{name}.list.element": "none" for name in vectors}
+            | {CONTENT_HASH: "none"}
             | {path: "zstd" for name in features for path in (name, f"{name}.list.element")},
         )
 

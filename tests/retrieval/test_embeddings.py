@@ -9,6 +9,7 @@ import pytest
 from small_bundles import SCHEMA, make_table
 
 from streamrec.errors import BundleError
+from streamrec.retrieval.content_hash import content_hashes
 from streamrec.retrieval.embeddings import EmbeddingsWriter, check_ids, stream_vectors
 
 TABLE = make_table(100)
@@ -39,8 +40,10 @@ def test_latents_and_features_come_back_as_they_went_in(latents: np.ndarray, tmp
     assert np.array_equal(np.stack(table["embedding"].to_pylist()).astype(np.float32), latents)
     assert np.array_equal(np.stack(table["log_variance"].to_pylist()).astype(np.float32), -latents)
     features = ["id", "genre", "year", "adult", "tags", "added", "title"]
-    assert table.column_names == [*features, "embedding", "log_variance"]
+    assert table.column_names == [*features, "embedding", "log_variance", "content_hash"]
     assert table.select(features).to_pylist() == TABLE.select(features).to_pylist()
+    assert table["content_hash"].to_pylist() == content_hashes(TABLE, SCHEMA).tolist()
+    assert table.schema.metadata[b"streamrec.content_hash"] == b"blake2b-splitmix64-1"
 
 
 def test_vectors_stream_in_row_order_one_batch_at_a_time(latents: np.ndarray, tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_a_latent_that_is_not_finite_names_its_item(
         write(tmp_path / "embeddings.parquet", latents, broken)
 
 
-@pytest.mark.parametrize("name", ["embedding", "log_variance"])
+@pytest.mark.parametrize("name", ["embedding", "log_variance", "content_hash"])
 def test_a_column_with_the_name_of_ours_is_refused(name: str, tmp_path: Path) -> None:
     schema = SCHEMA.model_copy(update={"display": (name,)})
     with pytest.raises(BundleError, match=f"column '{name}': .*rename"):
