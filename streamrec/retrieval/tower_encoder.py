@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streamrec.catalog.codec import FeatureCodec
 from streamrec.errors import BundleError
+from streamrec.evaluation.latents import feature_matrix
 from streamrec.interactions.content import ItemContent
 from streamrec.retrieval import towers as names
 from streamrec.retrieval.bundle import Bundle
@@ -20,6 +22,7 @@ from streamrec.retrieval.embeddings import to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.manifest import TOWERS, FileRecord
 from streamrec.retrieval.tower_model import TowerModel
+from streamrec.schema import FeatureSchema
 
 Load = Callable[[Path], TowerModel]
 
@@ -47,9 +50,17 @@ class TowerEncoder:
             raise BundleError(f"{path}: cannot read the items of the towers: {error}") from None
         return cls((load or load_towers)(folder / names.MODEL), content, table.column(0).to_pylist())
 
-    def users(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors (u, k) of users of whom only the histories are known: positions, none twice."""
-        return self.model.user_vectors(list(histories), self.content.latents, self.content.features, self.ids)
+    def users(self, histories: Sequence[np.ndarray], user_features: np.ndarray | None = None) -> np.ndarray:
+        """Vectors (u, k) of users that the bundle need not have.
+
+        Args:
+            histories: positions of the items that each has seen, none twice; maybe none.
+            user_features: (u, G) as the towers' own codec makes them; None where nothing is known.
+        """
+        content = self.content
+        return self.model.user_vectors(
+            list(histories), content.latents, content.features, self.ids, user_features
+        )
 
     def items(self, rows: pa.Table, encoder: ItemEncoder) -> np.ndarray:
         """Vectors (n, k) of items that the bundle need not have, from raw rows of the catalogue.
@@ -73,28 +84,58 @@ class TowerEncoder:
 
 
 class BundleEncoder:
-    """The models of one bundle, read when first needed and checked against its manifest."""
+    """The models of one bundle, read when first needed and checked against its manifest.
+
+    What needs towers raises a BundleError for a bundle without.
+    """
 
     def __init__(self, bundle: Bundle, load: Load | None = None) -> None:
-        """Take a bundle with towers.
-
-        Raises:
-            BundleError: it has none.
-        """
-        self.recommendations = bundle.recommender
         self._bundle = bundle
         self._load = load
 
-    def histories(self, histories: Sequence[np.ndarray]) -> np.ndarray:
-        """As `TowerEncoder.users`."""
-        return self._towers.users(histories)
+    def item_vectors(self, rows: pa.Table) -> np.ndarray:
+        """Embeddings (n, d) of raw rows of the catalogue, as `ItemEncoder.encode` makes them."""
+        return self._encoder.encode(rows)
+
+    def histories(self, histories: Sequence[np.ndarray], users: pa.Table | None = None) -> np.ndarray:
+        """As `TowerEncoder.users`; `users` (u rows) holds raw features in the columns of `user_schema`.
+
+        Raises:
+            StreamRecError: features that the towers were not trained with, or of another type.
+        """
+        if users is None:
+            return self._towers.users(histories)
+        codec = self._user_codec
+        return self._towers.users(histories, feature_matrix(codec.encode(users), codec.layout))
 
     def new_items(self, rows: pa.Table) -> np.ndarray:
         """As `TowerEncoder.items`, by the bundle's item encoder."""
         return self._towers.items(rows, self._encoder)
 
+    @property
+    def user_schema(self) -> FeatureSchema:
+        """Roles of the users' columns.
+
+        Raises:
+            BundleError: the towers were trained without features of users.
+        """
+        return self._user_codec.schema
+
+    @cached_property
+    def _user_codec(self) -> FeatureCodec:
+        folder = f"{TOWERS}/{names.CODEC}/"
+        _ = self._bundle.recommender
+        if not any(name.startswith(folder) for name in self._bundle.manifest.files):
+            raise BundleError(
+                f"{self._bundle.path}: its towers know no features of users; recommend by history, "
+                "or train towers with a table of users"
+            )
+        self._verify(folder)
+        return FeatureCodec.load(self._bundle.path / folder)
+
     @cached_property
     def _towers(self) -> TowerEncoder:
+        _ = self._bundle.recommender
         self._verify(f"{TOWERS}/{names.MODEL}/", f"{TOWERS}/{names.ITEMS}")
         return TowerEncoder.load(self._bundle.path / TOWERS, self._load)
 
