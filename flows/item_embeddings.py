@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from streamrec.catalog.checks import ValidationResult
     from streamrec.catalog.ingest import Ingested
     from streamrec.catalog.table import Catalog
-    from streamrec.evaluation.latents import LatentQuality
+    from streamrec.evaluation.quality import LatentQuality
     from streamrec.evaluation.report import AugmentersReport
     from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.bundle import Bundle
     from streamrec.tracking import TrackedRun, TrackingStore
-    from streamrec.training.loop import History
+    from streamrec.training.history import History
 
 EXAMPLE_ROWS = 5
 REPORT = "report.html"

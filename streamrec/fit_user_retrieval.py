@@ -34,7 +34,7 @@ from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.content import item_content
 from streamrec.retrieval.manifest import TowerFacts
 from streamrec.retrieval.write_towers import write_towers
-from streamrec.training.loop import History
+from streamrec.training.history import History
 from streamrec.user_config import BASELINES, UserRetrievalConfig
 
 FITTED, TOWERS, RANKINGS = "two_tower", "towers", "rankings"

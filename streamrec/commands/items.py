@@ -129,7 +129,8 @@ def interpolate(
 
     from streamrec.console import align
     from streamrec.evaluation import formats
-    from streamrec.evaluation.explore import PATH, interpolation
+    from streamrec.evaluation.explore import interpolation
+    from streamrec.evaluation.outputs import PATH
     from streamrec.runs import find_items, find_run
 
     if output is not None:

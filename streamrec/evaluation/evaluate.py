@@ -18,18 +18,23 @@ from streamrec.catalog.split import split_items
 from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig
 from streamrec.evaluation import plots
-from streamrec.evaluation.explore import FIRST, LAST, PATH, interpolation, neighbour_examples, prior_samples
-from streamrec.evaluation.latents import ACTIVE_VARIANCE, LatentQuality, evaluate_latents
+from streamrec.evaluation.explore import interpolation, neighbour_examples, prior_samples
+from streamrec.evaluation.latents import ACTIVE_VARIANCE, evaluate_latents
 from streamrec.evaluation.neighbours import Floats, Positions, draw_positions, pca, unit_rows
+from streamrec.evaluation.outputs import (
+    FIRST,
+    INTERPOLATION,
+    LAST,
+    NEIGHBOURS,
+    PATH,
+    PICTURES,
+    QUALITY,
+    SAMPLES,
+)
+from streamrec.evaluation.quality import LatentQuality
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
-from streamrec.training.loop import History
-
-QUALITY = "latents.json"
-SAMPLES = "prior_samples.parquet"
-NEIGHBOURS = "neighbours.parquet"
-INTERPOLATION = "interpolation.parquet"
-PICTURES = ("training.svg", "units.svg", "map.svg", "columns.svg", "interpolation.svg")
+from streamrec.training.history import History
 
 EXAMPLES = 10
 """Held-out items whose neighbours are written."""

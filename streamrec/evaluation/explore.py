@@ -10,15 +10,9 @@ from torch import Tensor
 from streamrec.catalog.codec import FeatureCodec
 from streamrec.catalog.encoded import EncodedRows
 from streamrec.evaluation.neighbours import Floats, Positions, nearest, unit_rows
+from streamrec.evaluation.outputs import PATH, QUERY, RANK, SIMILARITY
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
-
-PATH = "_path"
-"""Column of an interpolation: the share of the way from the first item to the second."""
-FIRST, LAST = "_from", "_to"
-"""Columns of a written interpolation: ids of the two items."""
-QUERY, RANK, SIMILARITY = "_query", "_rank", "_similarity"
-"""Columns of neighbour examples: id of the item asked for, 0 for itself and 1 to k, cosine."""
 
 
 @torch.no_grad()

@@ -17,13 +17,23 @@ from markupsafe import Markup
 from streamrec.catalog.checks import ValidationResult
 from streamrec.catalog.ingest import Ingested
 from streamrec.config import RunConfig, dump_config
-from streamrec.evaluation.evaluate import INTERPOLATION, NEIGHBOURS, PICTURES, SAMPLES
-from streamrec.evaluation.explore import FIRST, LAST, PATH, QUERY, RANK, SIMILARITY
 from streamrec.evaluation.inline import inline_svg
-from streamrec.evaluation.latents import LatentQuality
+from streamrec.evaluation.outputs import (
+    FIRST,
+    INTERPOLATION,
+    LAST,
+    NEIGHBOURS,
+    PATH,
+    PICTURES,
+    QUERY,
+    RANK,
+    SAMPLES,
+    SIMILARITY,
+)
 from streamrec.evaluation.pages import environment, write_page
+from streamrec.evaluation.quality import LatentQuality
 from streamrec.schema import FeatureSchema
-from streamrec.training.loop import History
+from streamrec.training.history import History
 
 SHOWN_NUMBERS = 4
 """Numeric columns in a table of items: those that the latent explains best."""

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -25,13 +25,11 @@ from streamrec.training.checkpoint import (
     unflatten,
 )
 from streamrec.training.device import autocast, one_thread, resolve_device
+from streamrec.training.history import Epoch as Epoch
+from streamrec.training.history import History as History
 from streamrec.training.objective import Objective
 from streamrec.training.schedules import warmup_cosine
 from streamrec.training.settings import TrainConfig
-
-Epoch = dict[str, float]
-"""Numbers of one epoch: `epoch` (from 1), `train_loss`, `learning_rate`, `seconds`, the objective's settings
-(`beta`), and its validation numbers with `valid_` before their names."""
 
 
 class Rows(Protocol):
@@ -42,24 +40,6 @@ class Rows(Protocol):
     def to(self, device: torch.device | str) -> Self:
         """The same rows on `device`."""
         ...
-
-
-@dataclass
-class History:
-    """How a training went."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best_epoch: int = 0
-    """Epoch (from 1) whose weights the module has now: the lowest validation loss, or a later one that is
-    within `TrainConfig.tolerance` of it."""
-    device: str = "cpu"
-    resumed_from: int = 0
-    """Epoch after which an interrupted training went on; 0 where it ran in one go."""
-
-    @property
-    def best(self) -> Epoch:
-        """Numbers of the best epoch."""
-        return self.epochs[self.best_epoch - 1]
 
 
 def fit(

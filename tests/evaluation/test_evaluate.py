@@ -19,18 +19,24 @@ from streamrec.config import RunConfig, parse_config
 from streamrec.evaluation.evaluate import (
     EXAMPLE_NEIGHBOURS,
     EXAMPLES,
+    evaluate_item_encoder,
+)
+from streamrec.evaluation.outputs import (
+    FIRST,
     INTERPOLATION,
+    LAST,
     NEIGHBOURS,
     PICTURES,
     QUALITY,
+    QUERY,
+    RANK,
     SAMPLES,
-    evaluate_item_encoder,
+    SIMILARITY,
 )
-from streamrec.evaluation.explore import FIRST, LAST, QUERY, RANK, SIMILARITY
-from streamrec.evaluation.latents import LatentQuality
+from streamrec.evaluation.quality import LatentQuality
 from streamrec.models.batch import ItemBatch
 from streamrec.schema import FeatureSchema
-from streamrec.training.loop import History
+from streamrec.training.history import History
 
 ROWS = 300
 HISTORY = History([{"epoch": 1, "train_loss": 3.0, "valid_loss": 2.5, "beta": 0.1, "seconds": 0.5}], 1)

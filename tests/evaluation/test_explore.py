@@ -12,15 +12,12 @@ import torch
 from small_encoders import SCHEMA, encoder_of, item_table, take
 
 from streamrec.evaluation.explore import (
-    PATH,
-    QUERY,
-    RANK,
-    SIMILARITY,
     interpolation,
     neighbour_examples,
     prior_samples,
     reconstruct,
 )
+from streamrec.evaluation.outputs import PATH, QUERY, RANK, SIMILARITY
 from streamrec.layout import FIRST_ATOM_STATE, FIRST_CATEGORY_CODE, MISSING_STATE, UNSEEN_CODE
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import IGNORE, Decoded, ItemVAE

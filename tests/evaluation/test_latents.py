@@ -17,7 +17,8 @@ from streamrec.catalog.encoded import EncodedRows
 from streamrec.catalog.generate import generate, preset_schema
 from streamrec.catalog.split import split_items
 from streamrec.config import EvaluateConfig, parse_config
-from streamrec.evaluation.latents import LatentQuality, evaluate_latents, feature_matrix
+from streamrec.evaluation.latents import evaluate_latents, feature_matrix
+from streamrec.evaluation.quality import LatentQuality
 from streamrec.fit import fit_item_encoder
 from streamrec.layout import MISSING_STATE, UNSEEN_CODE, FeatureLayout
 from streamrec.models.item_vae import Decoded, ItemVAE, Prepared

@@ -17,7 +17,7 @@ from streamrec.catalog.ingest import Ingested
 from streamrec.config import parse_config
 from streamrec.evaluation.evaluate import evaluate_item_encoder
 from streamrec.evaluation.report import Durations, Published, RunReport, render, write_report
-from streamrec.training.loop import History
+from streamrec.training.history import History
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
