@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: run test test-all lint bench
+.PHONY: run test test-all lint bench audit deploy
 
 run: $(VENV)/.installed
 	$(BIN)/streamrec run
@@ -25,6 +25,15 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
 
+# Known vulnerabilities of the pinned versions, from PyPI: needs the network. The tool has a venv of its own, so that
+# its dependencies are none of ours; --strict, because a version that cannot be looked up is not a safe one.
+audit: $(VENV)/audit/.installed
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
+# Needs PREFECT_API_URL; run again after every change of prefect.yaml or deploy/.
+deploy: $(VENV)/.installed
+	$(BIN)/python deploy/set_up.py
+
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StreamRec needs Python 3.11 or newer, found " + sys.version.split()[0] + "; name one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +41,11 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing StreamRec into $(VENV) (about two minutes the first time)"
 	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/audit/.installed: | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit==2.10.1
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
