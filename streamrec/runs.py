@@ -39,6 +39,15 @@ class Run:
         """Families of the augmenters that it has."""
         return sorted(path.parent.name for path in (self.folder / AUGMENTERS).glob("*/augmenter.json"))
 
+    @property
+    def registered(self) -> tuple[str, str] | None:
+        """Name and version of the model that it registered; None where it came to none."""
+        try:
+            found = json.loads((self.folder / SUMMARY).read_text(encoding="utf-8"))
+            return str(found["model"]), str(found["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     @cached_property
     def codec(self) -> FeatureCodec:
         """Its codec."""
@@ -119,7 +128,13 @@ def find_run(out: Path, name: str | None = None, augmenters: bool = True) -> Run
         what = "no run with augmenters" if augmenters else "no run"
         raise BundleError(f"{out / RUNS}: {what}; {missing if augmenters else 'make one: streamrec run'}")
     current = _current(out / "published" / "current")
-    return next((run for run in usable if current is not None and _encoder(run) == current), usable[-1])
+    return next((run for run in usable if current is not None and run.registered == current), usable[-1])
+
+
+def run_that_registered(runs: Path, model: str, version: str) -> Run | None:
+    """The run, of those whose folders are in `runs`, that registered a version of a model."""
+    found = (Run(path) for path in sorted(runs.glob("*")))
+    return next((run for run in found if run.registered == (model, version)), None)
 
 
 def find_items(table: pa.Table, item_id: str, wanted: list[str], label: str) -> list[int]:
@@ -144,15 +159,6 @@ def suggestion(wanted: str, known: Any) -> str:
         return f"; did you mean {' or '.join(repr(name) for name in close)}?"
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     return f"; found {shown or 'none'}"
-
-
-def _encoder(run: Run) -> tuple[str, str] | None:
-    """Name and version of the encoder that a run registered."""
-    try:
-        found = json.loads((run.folder / SUMMARY).read_text(encoding="utf-8"))
-        return str(found["model"]), str(found["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _current(bundle: Path) -> tuple[str, str] | None:
