@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from streamrec.augmenters.settings import AugmentersConfig
 from streamrec.errors import ConfigError
 from streamrec.models.settings import ItemVAEConfig
+from streamrec.promotion.gates import GatesConfig
 from streamrec.schema import FeatureSchema
 from streamrec.training.settings import TrainConfig
 
@@ -150,6 +151,7 @@ class RunConfig(Stage):
     model: ItemVAEConfig = Field(default_factory=ItemVAEConfig)
     train: TrainConfig = Field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = EvaluateConfig()
+    gates: GatesConfig = GatesConfig()
     track: TrackConfig = TrackConfig()
     publish: PublishConfig = PublishConfig()
     augmenters: AugmentersConfig | None = None

@@ -14,6 +14,7 @@ from streamrec.interactions.settings import (
     SplitConfig,
     UsersConfig,
 )
+from streamrec.promotion.gates import TowerGatesConfig
 from streamrec.recommenders.settings import TowersConfig
 
 Figure = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|hit)@(10|20|50)$")]
@@ -74,6 +75,7 @@ class UserRetrievalConfig(Stage):
     baselines: tuple[Baseline, ...] | None = Field(None, min_length=1)
     """What the towers have to beat to be published; null: those of `BASELINES` that can be fitted."""
     evaluate: JudgeConfig = JudgeConfig()
+    gates: TowerGatesConfig = TowerGatesConfig()
     track: TowersTrackConfig = TowersTrackConfig()
     publish: PublishConfig = PublishConfig()
 
