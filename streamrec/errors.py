@@ -47,3 +47,11 @@ class BundleError(StreamRecError):
 
 class TrackingError(StreamRecError):
     """The tracking store cannot be used, or does not hold the model asked for."""
+
+
+class RunLockedError(StreamRecError):
+    """Another run is at work in the same folder, and was waited for long enough."""
+
+
+class TimeLimitError(StreamRecError):
+    """A stage or a run took longer than its settings allow."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from streamrec.errors import BundleError
+from streamrec.files import sync_tree
 from streamrec.retrieval.bundle import CURRENT, Bundle
 from streamrec.retrieval.manifest import MANIFEST, FileRecord, Manifest
-from streamrec.retrieval.releases import Releases, sync_tree
+from streamrec.retrieval.releases import Releases
 
 
 class Stopwatch:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streamrec.errors import BundleError
+from streamrec.files import sync
 from streamrec.retrieval.bundle import CURRENT, Bundle
 
 _STAGING = ".staging-"
@@ -124,20 +125,3 @@ def _abandoned(folder: Path) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(folder: Path) -> None:
-    """`sync` every file and folder below `folder`, and itself, the innermost first."""
-    for place, _, files in os.walk(folder, topdown=False):
-        for name in files:
-            sync(Path(place) / name)
-        sync(Path(place))
