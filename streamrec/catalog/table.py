@@ -64,12 +64,15 @@ class Catalog:
         total = self.num_rows
         if total <= rows:
             return self.table(columns)
-        chosen = sample_positions(total, rows, seed)
+        return self.rows(sample_positions(total, rows, seed), columns)
+
+    def rows(self, positions: NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+        """The items at rising row positions (k,), at least one, in bounded memory."""
         parts, start = [], 0
         for batch in self.batches(columns):
-            low, high = np.searchsorted(chosen, [start, start + batch.num_rows])
+            low, high = np.searchsorted(positions, [start, start + batch.num_rows])
             if high > low:
-                parts.append(batch.take(pa.array(chosen[low:high] - start)))
+                parts.append(batch.take(pa.array(positions[low:high] - start)))
             start += batch.num_rows
         return pa.Table.from_batches(parts)
 

@@ -42,6 +42,11 @@ def stream_vectors(path: Path) -> Iterator[np.ndarray]:
             yield to_matrix(file.read_row_group(group, columns=[EMBEDDING])[EMBEDDING])
 
 
+def read_vectors(path: Path, column: str = EMBEDDING) -> np.ndarray:
+    """All embeddings, or log-variances, of a table: (n, d) float32."""
+    return to_matrix(pq.read_table(path, columns=[column])[column])
+
+
 class EmbeddingsWriter:
     """Writes the table batch by batch, a row group each; a context manager."""
 

@@ -1,4 +1,4 @@
-"""`ItemEncoder`: rows of the item table in, embeddings out; a codec and the model trained on its output."""
+"""`ItemEncoder`: rows of the item table in, embeddings out; a codec, its model and a rotation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from streamrec.errors import BundleError
 from streamrec.layout import FeatureLayout
 from streamrec.models.batch import ItemBatch
 from streamrec.models.item_vae import ItemVAE
+from streamrec.models.layers import multiply_evenly
 from streamrec.models.store import load_model, save_model
+from streamrec.retrieval.rotation import check_rotation, load_rotation, save_rotation
 from streamrec.schema import FeatureSchema
 from streamrec.training.device import one_thread
 
@@ -31,23 +33,37 @@ CODEC_ROWS = 32 * BLOCK_ROWS
 class ItemEncoder:
     """A fitted codec and the model trained on its output, kept together.
 
-    An item's embedding is the model's latent mean. On one device it does not depend on the rows beside it:
-    encoding a table in one call, in parts or row by row gives the same bits.
+    An item's embedding is the model's latent mean, rotated where the encoder has a rotation: onto the space
+    that was published before. On one device it does not depend on the rows beside it: encoding a table in one
+    call, in parts or row by row gives the same bits.
     """
 
-    def __init__(self, codec: FeatureCodec, model: ItemVAE) -> None:
-        """Put `model` in evaluation mode.
+    def __init__(
+        self, codec: FeatureCodec, model: ItemVAE, rotation: NDArray[np.float32] | None = None
+    ) -> None:
+        """Put `model` in evaluation mode; `rotation` is (d, d), orthogonal: a latent z becomes z R.
 
         Raises:
-            BundleError: the model was built for another layout than the codec's.
+            BundleError: the model was built for another layout than the codec's; no rotation.
         """
         difference = _difference(codec.layout, model.layout)
         if difference:
             raise BundleError(
                 f"the model does not belong to the codec: {difference}; use the pair of one run"
             )
+        if rotation is not None:
+            check_rotation(rotation, model.config.latent_dim)
         self.codec = codec
         self.model = model.eval()
+        self.rotation = rotation
+
+    def rotated(self, rotation: NDArray[np.float32]) -> ItemEncoder:
+        """The same encoder with its latents rotated by (d, d), in place of the rotation that it has.
+
+        Raises:
+            BundleError: no orthogonal matrix of that size.
+        """
+        return ItemEncoder(self.codec, self.model, rotation)
 
     @property
     def dimension(self) -> int:
@@ -77,7 +93,10 @@ class ItemEncoder:
     def encode_with_variance(
         self, rows: pa.Table | pa.RecordBatch
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and log-variance of each latent, (n, d) both; the means are the embeddings.
+        """Mean and log-variance along each axis of the embeddings, (n, d) both; the means are the embeddings.
+
+        The model's posterior is independent along its own axes. Along rotated ones the variances returned are
+        exact, sum_j R_ji^2 s_j^2, but no longer independent: sample from the model, see `to_latents`.
 
         Raises:
             CatalogError: as `encode`.
@@ -93,6 +112,13 @@ class ItemEncoder:
                 means[at], log_variances[at] = self._latents(block)
         return means, log_variances
 
+    def to_latents(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Latents (n, d) of the model, which its decoder reads, from embeddings (n, d): rotated back."""
+        if self.rotation is None:
+            return embeddings
+        latents: NDArray[np.float32] = embeddings @ self.rotation.T
+        return latents
+
     def _latents(self, block: ItemBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows, device = len(block), next(self.model.parameters()).device
         full = ItemBatch(
@@ -100,12 +126,17 @@ class ItemEncoder:
         )
         with torch.inference_mode(), one_thread(device):
             mean, log_variance = self.model.encode(self.model.prepare(full.to(device)))
+            if self.rotation is not None:
+                rotation = torch.from_numpy(self.rotation.T.copy()).to(device)
+                mean = multiply_evenly(mean, rotation)
+                log_variance = multiply_evenly(log_variance.exp(), rotation**2).log()
         return mean[:rows].cpu().numpy(), log_variance[:rows].cpu().numpy()
 
     def save(self, folder: str | Path) -> None:
         """Write `folder`/codec and `folder`/model."""
         self.codec.save(Path(folder) / "codec")
         save_model(self.model, Path(folder) / "model")
+        save_rotation(self.rotation, Path(folder) / "model")
 
     @classmethod
     def load(cls, folder: str | Path) -> ItemEncoder:
@@ -115,8 +146,9 @@ class ItemEncoder:
             StreamRecError: a file is missing or damaged, or codec and model are not a pair.
         """
         codec, model = FeatureCodec.load(Path(folder) / "codec"), load_model(Path(folder) / "model")
+        rotation = load_rotation(Path(folder) / "model")
         try:
-            return cls(codec, model)
+            return cls(codec, model, rotation)
         except BundleError as error:
             raise BundleError(f"{folder}: {error}") from None
 

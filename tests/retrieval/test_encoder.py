@@ -116,6 +116,78 @@ def test_saved_and_loaded_it_gives_the_same_bits_and_bytes(tmp_path: Path) -> No
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
+def random_rotation(seed: int = 0) -> np.ndarray:
+    orthogonal, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(6, 6)))
+    return orthogonal.astype(np.float32)
+
+
+ROTATED = ENCODER.rotated(random_rotation())
+ROTATED_LATENTS = ROTATED.encode_with_variance(TABLE)
+
+
+def test_a_rotated_encoder_turns_the_space_and_leaves_its_cosines() -> None:
+    vectors = ROTATED.encode(TABLE)
+    np.testing.assert_allclose(vectors, VECTORS @ random_rotation(), atol=1e-5)
+    np.testing.assert_allclose(vectors[:99] @ vectors[:99].T, VECTORS[:99] @ VECTORS[:99].T, atol=1e-4)
+    assert np.abs(vectors - VECTORS).max() > 0.1
+
+
+@given(st.lists(st.integers(0, 2_499), min_size=1, max_size=40))
+@hypothesis_settings(max_examples=10)
+def test_a_rotated_row_gets_the_bits_of_the_whole_table(chosen: list[int]) -> None:
+    for alone, together in zip(
+        ROTATED.encode_with_variance(TABLE.take(chosen)), ROTATED_LATENTS, strict=True
+    ):
+        np.testing.assert_array_equal(alone, together[chosen])
+
+
+def test_variances_along_rotated_axes_are_those_of_rotated_draws() -> None:
+    mean, log_variance = (torch.from_numpy(part[:1]) for part in ENCODER.encode_with_variance(TABLE[:1]))
+    noise = torch.randn(200_000, 6, generator=torch.Generator().manual_seed(0))
+    draws = (mean + (0.5 * log_variance).exp() * noise).numpy() @ random_rotation()
+    np.testing.assert_allclose(draws.var(0), np.exp(ROTATED_LATENTS[1][0]), rtol=0.02)
+    np.testing.assert_allclose(draws.mean(0), ROTATED_LATENTS[0][0], atol=0.02)
+
+
+def test_a_rotated_embedding_is_decoded_as_the_model_decodes_its_own() -> None:
+    own = ENCODER.model.decode(torch.from_numpy(VECTORS[:50])).numbers
+    turned = ROTATED.to_latents(ROTATED_LATENTS[0][:50])
+    np.testing.assert_allclose(
+        ENCODER.model.decode(torch.from_numpy(turned)).numbers.detach(), own.detach(), atol=1e-4
+    )
+
+
+def test_a_rotation_is_saved_with_the_encoder_and_gone_where_there_is_none(tmp_path: Path) -> None:
+    ROTATED.save(tmp_path)
+    np.testing.assert_array_equal(ItemEncoder.load(tmp_path).encode(TABLE), ROTATED_LATENTS[0])
+    first = (tmp_path / "model" / "rotation.safetensors").read_bytes()
+    ItemEncoder.load(tmp_path).save(tmp_path)
+    assert (tmp_path / "model" / "rotation.safetensors").read_bytes() == first
+    ENCODER.save(tmp_path)
+    np.testing.assert_array_equal(ItemEncoder.load(tmp_path).encode(TABLE), VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "message"),
+    [
+        (np.eye(5, dtype=np.float32), r"shape \(5, 5\), expected float32 of shape \(6, 6\)"),
+        (np.eye(6), "float64"),
+        (2 * np.eye(6, dtype=np.float32), "3 from orthonormal"),
+        (np.full((6, 6), np.nan, np.float32), "nan from orthonormal"),
+    ],
+)
+def test_what_is_no_rotation_is_refused(rotation: np.ndarray, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=message):
+        ENCODER.rotated(rotation)
+
+
+def test_a_broken_rotation_is_refused(tmp_path: Path) -> None:
+    ROTATED.save(tmp_path)
+    (tmp_path / "model" / "rotation.safetensors").write_bytes(b"none")
+    with pytest.raises(BundleError, match=r"rotation\.safetensors: not a rotation"):
+        ItemEncoder.load(tmp_path)
+
+
 def test_a_model_of_another_catalogue_is_refused(tmp_path: Path) -> None:
     other = fit_encoder(TABLE.filter(pa.compute.not_equal(TABLE["kind"], "short")))
     with pytest.raises(
