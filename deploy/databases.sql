@@ -1,0 +1,3 @@
+-- Run once, by the first start of an empty database.
+CREATE DATABASE prefect;
+CREATE DATABASE mlflow;
