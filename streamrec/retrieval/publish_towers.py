@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from streamrec.errors import BundleError
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.manifest import TOWERS, ModelSource, PublishedTowers
 from streamrec.retrieval.read_towers import open_towers
-from streamrec.retrieval.release import Stopwatch, not_published, release
-from streamrec.retrieval.releases import Releases
+from streamrec.retrieval.republish import republish
 from streamrec.retrieval.verify import check_towers
 
 
@@ -58,30 +55,12 @@ def publish_towers(
     )
     manifest = bundle.manifest.model_copy(update={"towers": published})
     check_towers(manifest, str(towers))
-    releases, clock = Releases(root), Stopwatch()
-    try:
-        with releases.staging() as folder:
-            with clock("copy"):
-                for name in bundle.manifest.files:
-                    if not name.startswith(f"{TOWERS}/"):
-                        _link(bundle.path / name, folder / name)
-                shutil.copytree(towers, folder / TOWERS)
-            own = {field: getattr(manifest, field) for field in type(manifest).model_fields}
-            rest = {name: value for name, value in own.items() if name not in ("version", "created", "files")}
-            return release(
-                releases, folder, rest, keep, clock, created, while_current=bundle.manifest.version
-            )
-    except FileNotFoundError as error:
-        raise BundleError(
-            f"{error.filename}: gone; open the current bundle and make the towers again"
-        ) from error
-    except OSError as error:
-        raise not_published(root, error) from error
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    return republish(
+        root,
+        bundle,
+        TOWERS,
+        lambda folder: shutil.copytree(towers, folder),
+        {"towers": published},
+        keep,
+        created,
+    )

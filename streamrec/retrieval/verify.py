@@ -80,6 +80,19 @@ class BundleReader:
         table = self._verified(EMBEDDINGS, lambda file: self._read_items(file, index))
         return index, table, self._read_towers(table)
 
+    def table(self, name: str) -> pa.Table:
+        """A Parquet file of the bundle, verified.
+
+        Raises:
+            BundleError: it is absent, altered or no Parquet.
+        """
+        try:
+            return self._verified(
+                name, lambda file: pq.ParquetFile(file, pre_buffer=False).read(use_threads=False)
+            )
+        except pa.ArrowException as error:
+            raise BundleError(f"{self.folder / name}: not a table: {error}; publish again") from None
+
     def _verified(self, name: str, read: Callable[[BufferedReader], T]) -> T:
         """Check a file, then read it through the same descriptor: what was checked is what is used."""
         path, stated = self.folder / name, self.manifest.files.get(name)
