@@ -41,6 +41,8 @@ class Rotated:
     """(d, d) orthogonal R: a new vector v becomes v R."""
     alignment: Alignment
     """Figures of items that the rotation was not found from."""
+    space: str | None
+    """The space that is gone on with; None where the vectors are not comparable."""
 
 
 def procrustes(source: Floats, target: Floats) -> NDArray[np.float64]:
@@ -106,10 +108,10 @@ def align(encoder: ItemEncoder, catalog: Catalog, bundle: Bundle, seed: int) -> 
     fitted = half[rows]
     rotation = procrustes(new[fitted], old[fitted])
     figures = compare_vectors(new[~fitted] @ rotation, old[~fitted])
+    manifest = bundle.manifest
+    comparable = figures["mean_cosine"] >= MIN_MEAN_COSINE and figures["p05_cosine"] >= MIN_P05_COSINE
     alignment = Alignment(
-        reference=bundle.manifest.version,
-        common_items=len(common),
-        **figures,
-        comparable=figures["mean_cosine"] >= MIN_MEAN_COSINE and figures["p05_cosine"] >= MIN_P05_COSINE,
+        reference=manifest.version, common_items=len(common), **figures, comparable=comparable
     )
-    return Rotated(rotation.astype(np.float32), alignment)
+    space = (manifest.space or manifest.version) if comparable else None
+    return Rotated(rotation.astype(np.float32), alignment, space)

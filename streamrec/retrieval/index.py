@@ -134,6 +134,41 @@ class ItemIndex:
             index.add(comparable(batch, metric))
         return cls(index, nprobe, metric)
 
+    def assignments(self) -> np.ndarray:
+        """The list (n,) that each row of an ivf index is in; only on an index that was read."""
+        # FAISS keeps the list in the upper half of each entry, the place in it in the lower.
+        return np.asarray(faiss.vector_to_array(self._index.direct_map.array) >> 32)
+
+    def refilled(self, batches: VectorBatches, known: np.ndarray | None = None) -> ItemIndex:
+        """An index of other vectors in place of these: flat, or in the lists that were trained for these.
+
+        Args:
+            batches: the vectors, all of them.
+            known: (n,) of an ivf index: the list that a vector is known to be in, -1 where it is to be found.
+        """
+        if self.kind == "flat":
+            flat = faiss.IndexFlatIP(self.dimension)
+            for batch in batches():
+                flat.add(comparable(batch, self.metric))
+            return ItemIndex(flat, None, self.metric)
+        centres = faiss.IndexFlatIP(self.dimension)
+        centres.add(faiss.downcast_index(self._index.quantizer).reconstruct_n(0, self.lists))
+        index = faiss.IndexIVFFlat(centres, self.dimension, self.lists, faiss.METRIC_INNER_PRODUCT)
+        start = 0
+        for batch in batches():
+            vectors = comparable(batch, self.metric)
+            lists = (
+                np.full(len(vectors), -1, np.int64) if known is None else known[start : start + len(vectors)]
+            )
+            lists = np.array(lists, dtype=np.int64)
+            unknown = np.flatnonzero(lists < 0)
+            if len(unknown):
+                lists[unknown] = centres.assign(vectors[unknown], 1)[:, 0]
+            rows = np.arange(start, start + len(vectors), dtype=np.int64)
+            index.add_core(len(vectors), faiss.swig_ptr(vectors), faiss.swig_ptr(rows), faiss.swig_ptr(lists))
+            start += len(vectors)
+        return ItemIndex(index, self.nprobe, self.metric)
+
     @classmethod
     def read(cls, file: BinaryIO, name: str, nprobe: int | None, metric: Metric = "cosine") -> ItemIndex:
         """Load an index from an open file, which does not know its metric; `name` is named in errors.

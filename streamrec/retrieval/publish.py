@@ -21,6 +21,7 @@ from streamrec.retrieval.manifest import (
     EMBEDDINGS,
     INDEX,
     PROFILE,
+    Alignment,
     IndexSettings,
     MeasuredRecall,
     ModelSource,
@@ -67,6 +68,8 @@ def publish(
     profile: Path | None = None,
     summary: dict[str, Any] | None = None,
     quality: Mapping[str, float | None] | None = None,
+    alignment: Alignment | None = None,
+    space: str | None = None,
     created: datetime | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Bundle:
@@ -88,6 +91,8 @@ def publish(
         profile: reference profile to carry as `profile.json`.
         summary: settings of the run, for the manifest (JSON values).
         quality: metrics of the encoder, for the manifest.
+        alignment: how the encoder's space lies on an earlier one, for the manifest.
+        space: the space that it goes on; without one the bundle begins its own.
         created: time of publication, with a time zone; now, by default.
         progress: called with (rows encoded, rows in all).
 
@@ -116,6 +121,8 @@ def publish(
                 "seed": seed,
                 "config": summary,
                 "quality": dict(quality) if quality is not None else None,
+                "alignment": alignment,
+                "space": space,
             }
             return release(releases, folder, draft | rest, config.keep, clock, created)
     except OSError as error:

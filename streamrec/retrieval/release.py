@@ -49,7 +49,7 @@ def release(
     Args:
         releases: where it goes.
         folder: its folder, from `releases.staging`.
-        facts: of the manifest, all but version, time and files.
+        facts: of the manifest, all but version, time and files; without a space the bundle begins one.
         keep: bundles kept.
         clock: takes the seconds of the stages.
         created: time of publication, with a time zone; now, by default.
@@ -70,7 +70,9 @@ def release(
                 "make this one again from the current bundle"
             )
         created = (created or datetime.now(UTC)).astimezone(UTC)
-        manifest = Manifest(**facts, version=_version(created, files), created=created, files=files)
+        version = _version(created, files)
+        own = {**facts, "space": facts.get("space") or version}
+        manifest = Manifest(**own, version=version, created=created, files=files)
         (folder / MANIFEST).write_bytes(manifest.to_json())
         with clock("sync"):
             sync_tree(folder)
@@ -81,6 +83,12 @@ def release(
             releases.switch(manifest.version)
             releases.prune(keep)
     return replace(bundle, path=path.resolve(), seconds=dict(clock.seconds))
+
+
+def carried(manifest: Manifest) -> dict[str, Any]:
+    """Facts of a bundle that hold as well for one with more or fewer parts and the same encoder."""
+    names = [name for name in type(manifest).model_fields if name not in ("version", "created", "files")]
+    return {name: getattr(manifest, name) for name in names} | {"space": manifest.space or manifest.version}
 
 
 def not_published(root: Path, error: OSError) -> BundleError:

@@ -205,3 +205,36 @@ def test_a_full_disk_is_an_error_and_no_half_written_index(rows: int, vectors: n
 def test_a_file_that_is_no_such_index_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"items\.faiss: "):
         ItemIndex.read(io.BytesIO(content), "items.faiss", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_an_index_filled_again_with_its_vectors_is_the_same(kind: str, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3_000, 8)).astype(np.float32)
+
+    def batches() -> Iterator[np.ndarray]:
+        return iter(np.array_split(vectors, 4))
+
+    ItemIndex.build(kind, batches, len(vectors), 8, seed=3).save(tmp_path / "built")
+    with (tmp_path / "built").open("rb") as file:
+        index = ItemIndex.read(file, "built", nprobe=5)
+    index.refilled(batches).save(tmp_path / "found")
+    known = index.assignments() if kind == "ivf" else None
+    if known is not None:
+        known[::7] = -1
+    refilled = index.refilled(batches, known)
+    refilled.save(tmp_path / "known")
+    assert refilled.nprobe == 5
+    built, found, again = ((tmp_path / name).read_bytes() for name in ("built", "found", "known"))
+    assert built == found == again
+
+
+def test_an_index_filled_with_other_vectors_searches_the_old_lists(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    old, new = random.normal(size=(3_000, 8)), random.normal(size=(2_000, 8))
+    ItemIndex.build("ivf", lambda: iter([old.astype(np.float32)]), 3_000, 8, seed=3).save(tmp_path / "old")
+    with (tmp_path / "old").open("rb") as file:
+        index = ItemIndex.read(file, "old", nprobe=5)
+    filled = index.refilled(lambda: iter([new.astype(np.float32)]))
+    assert (filled.rows, filled.lists, index.rows) == (2_000, index.lists, 3_000)
+    queries = normalised(new[:50])
+    assert filled.search(queries, 1, exact=True)[1][:, 0].tolist() == list(range(50))

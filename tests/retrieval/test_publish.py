@@ -234,3 +234,10 @@ def test_now_is_the_time_of_publication(catalog: Catalog, root: Path) -> None:
     before = datetime.now(UTC)
     created = publish_small(root, catalog).manifest.created
     assert before <= created <= datetime.now(UTC)
+
+
+def test_a_bundle_begins_a_space_or_goes_on_with_one(catalog: Catalog, root: Path) -> None:
+    first = publish_small(root, catalog).manifest
+    assert first.space == first.version
+    second = publish_small(root, catalog, space=first.space).manifest
+    assert second.space == first.version != second.version
