@@ -18,6 +18,7 @@ from streamrec.commands.items import register as register_items
 from streamrec.commands.recommend import conditions
 from streamrec.commands.recommend import register as register_recommend
 from streamrec.commands.retrieve import register as register_retrieve
+from streamrec.commands.serve import register as register_serve
 from streamrec.errors import CatalogError, ConfigError, StreamRecError
 
 if TYPE_CHECKING:
@@ -343,6 +344,7 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
 register_items(app)
 register_retrieve(app)
 register_recommend(app)
+register_serve(app)
 
 if __name__ == "__main__":
     main()

@@ -101,11 +101,17 @@ class BundleEncoder:
         """As `TowerEncoder.users`; `users` (u rows) holds raw features in the columns of `user_schema`.
 
         Raises:
-            StreamRecError: features that the towers were not trained with, or of another type.
+            StreamRecError: the towers were trained without features of users; a column is missing or holds
+                another type of value.
         """
         if users is None:
             return self._towers.users(histories)
         codec = self._user_codec
+        if codec is None:
+            raise BundleError(
+                f"{self._bundle.path}: its towers know no features of users; recommend by history, "
+                "or train towers with a table of users"
+            )
         return self._towers.users(histories, feature_matrix(codec.encode(users), codec.layout))
 
     def new_items(self, rows: pa.Table) -> np.ndarray:
@@ -113,23 +119,15 @@ class BundleEncoder:
         return self._towers.items(rows, self._encoder)
 
     @property
-    def user_schema(self) -> FeatureSchema:
-        """Roles of the users' columns.
-
-        Raises:
-            BundleError: the towers were trained without features of users.
-        """
-        return self._user_codec.schema
+    def user_schema(self) -> FeatureSchema | None:
+        """Roles of the users' columns; None where the towers were trained without any."""
+        return None if self._user_codec is None else self._user_codec.schema
 
     @cached_property
-    def _user_codec(self) -> FeatureCodec:
+    def _user_codec(self) -> FeatureCodec | None:
         folder = f"{TOWERS}/{names.CODEC}/"
-        _ = self._bundle.recommender
         if not any(name.startswith(folder) for name in self._bundle.manifest.files):
-            raise BundleError(
-                f"{self._bundle.path}: its towers know no features of users; recommend by history, "
-                "or train towers with a table of users"
-            )
+            return None
         self._verify(folder)
         return FeatureCodec.load(self._bundle.path / folder)
 

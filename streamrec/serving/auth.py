@@ -1,0 +1,93 @@
+"""`Authorised`: bearer tokens, where any is set."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streamrec.errors import ConfigError
+from streamrec.serving.endpoint import send_problem
+from streamrec.serving.live import LiveBundle
+from streamrec.serving.problems import Problem
+
+TOKENS = "STREAMREC_TOKENS"
+"""Environment variable with tokens, separated by spaces or commas."""
+OPEN = ("/healthz", "/readyz")
+"""Paths that answer without a token: whether the service lives and serves."""
+MIN_LENGTH = 16
+"""Characters of a token: shorter ones can be guessed."""
+
+
+def read_tokens(file: Path | None) -> tuple[str, ...]:
+    """Tokens of a file, one per line (blank lines and those with # are skipped), or of the environment.
+
+    Raises:
+        ConfigError: the file cannot be read or has none; a token is too short or not plain ASCII.
+    """
+    if file is None:
+        source, tokens = TOKENS, os.environ.get(TOKENS, "").replace(",", " ").split()
+    else:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: cannot read the tokens: {error}") from None
+        source = str(file)
+        tokens = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if not tokens:
+            raise ConfigError(f"{file}: found no token, expected one per line")
+    for number, token in enumerate(tokens, 1):
+        if len(token) < MIN_LENGTH or not token.isascii() or any(sign.isspace() for sign in token):
+            raise ConfigError(
+                f"{source}: token {number} has {len(token)} characters, expected at least {MIN_LENGTH}, "
+                "ASCII and no spaces; make one with `openssl rand -hex 32`"
+            )
+    return tuple(tokens)
+
+
+class Authorised:
+    """Passes on only requests with one of the tokens; all, where there are no tokens."""
+
+    def __init__(self, app: ASGIApp, tokens: tuple[str, ...], live: LiveBundle) -> None:
+        self._app = app
+        self._digests = [_digest(token.encode()) for token in tokens]
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on or refuse it."""
+        if (
+            not self._digests
+            or scope["type"] != "http"
+            or scope["path"] in OPEN
+            or self._known(_bearer(scope["headers"]))
+        ):
+            await self._app(scope, receive, send)
+            return
+        problem = Problem(
+            401,
+            "expected a known bearer token",
+            "send the header Authorization: Bearer TOKEN",
+            headers={"www-authenticate": "Bearer"},
+        )
+        await send_problem(problem, self._live, send)
+
+    def _known(self, token: bytes) -> bool:
+        """Whether it is one of the tokens; the time that it takes does not tell how near it comes to any."""
+        given = _digest(token)
+        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
+        return any(matches)
+
+
+def _bearer(headers: list[tuple[bytes, bytes]]) -> bytes:
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            return token.strip() if scheme.lower() == b"bearer" else b""
+    return b""
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
