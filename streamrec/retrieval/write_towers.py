@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from streamrec.config import PublishConfig
 from streamrec.errors import BundleError
@@ -18,13 +16,19 @@ from streamrec.retrieval import towers as names
 from streamrec.retrieval.index import ItemIndex
 from streamrec.retrieval.lists import Lists
 from streamrec.retrieval.manifest import IndexSettings, MeasuredRecall, TowerFacts
-from streamrec.retrieval.recall import ExactNeighbours
+from streamrec.retrieval.tower_files import (
+    ITEM_BLOCK,
+    checked,
+    in_blocks,
+    measured,
+    write_facts,
+    write_items,
+    write_users,
+)
 from streamrec.retrieval.tower_model import TowerModel
 
 USER_BLOCK = 8_192
 """Users whose vectors are made at once."""
-ITEM_BLOCK = 65_536
-"""Items whose vectors are made at once; rows of a row group."""
 
 Progress = Callable[[int, int | None], None]
 
@@ -77,8 +81,8 @@ def write_towers(
     item_vectors = _item_vectors(towers, content, seen, progress)
     histories = seen_by(seen)
     user_vectors = _user_vectors(towers, content, seen, histories, user_features, progress)
-    _write_items(folder / names.ITEMS, item_column, seen.item_ids, item_vectors, content)
-    _write_users(folder / names.USERS, seen.user_ids, user_vectors, histories)
+    write_items(folder / names.ITEMS, item_column, seen.item_ids, item_vectors, content)
+    write_users(folder / names.USERS, seen.user_ids, user_vectors, histories)
     item_index, item_recall = _index(folder / names.ITEM_INDEX, item_vectors, user_vectors, config, seed)
     user_index, user_recall = _index(folder / names.USER_INDEX, user_vectors, item_vectors, config, seed)
     facts = TowerFacts(
@@ -92,7 +96,7 @@ def write_towers(
         encoder_fingerprint=encoder_fingerprint,
         seed=seed,
     )
-    (folder / names.FACTS).write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_facts(folder / names.FACTS, facts)
     towers.save(folder / names.MODEL)
     if user_codec is not None:
         user_codec.save(folder / names.CODEC)
@@ -128,7 +132,7 @@ def _item_vectors(
         rows = slice(start, min(start + ITEM_BLOCK, items))
         ids = seen.item_ids[rows.start : rows.stop].to_pylist()
         made = towers.item_vectors(content.latents[rows], content.features[rows], ids)
-        vectors[rows] = _checked(made, rows, towers.dimension, "item", seen.item_ids)
+        vectors[rows] = checked(made, towers.dimension, "item", seen.item_ids[rows], start)
         if progress is not None:
             progress(rows.stop, items + len(seen.user_ids))
     return vectors
@@ -150,26 +154,9 @@ def _user_vectors(
         known = [histories.row(user) for user in range(rows.start, rows.stop)]
         given = None if features is None else features[rows]
         made = towers.user_vectors(known, content.latents, content.features, ids, given)
-        vectors[rows] = _checked(made, rows, towers.dimension, "user", seen.user_ids)
+        vectors[rows] = checked(made, towers.dimension, "user", seen.user_ids[rows], start)
         if progress is not None:
             progress(items + rows.stop, items + users)
-    return vectors
-
-
-def _checked(vectors: np.ndarray, rows: slice, dimension: int, kind: str, ids: pa.Array) -> np.ndarray:
-    expected = (rows.stop - rows.start, dimension)
-    if vectors.shape != expected or vectors.dtype != np.float32:
-        raise BundleError(
-            f"towers: gave {vectors.dtype} of shape {vectors.shape} for {kind}s, "
-            f"expected float32 of shape {expected}"
-        )
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(broken):
-        name = ids[rows.start + int(broken[0])].as_py()
-        raise BundleError(
-            f"{kind} {name!r} (row {rows.start + int(broken[0])}): its vector is not finite, "
-            "expected finite numbers; train the towers again"
-        )
     return vectors
 
 
@@ -177,50 +164,9 @@ def _index(
     path: Path, vectors: np.ndarray, queries: np.ndarray, config: PublishConfig, seed: int
 ) -> tuple[IndexSettings, MeasuredRecall]:
     """Index the vectors, measure what is found for the queries, and write the index."""
-
-    def batches() -> Iterator[np.ndarray]:
-        return (vectors[i : i + ITEM_BLOCK] for i in range(0, len(vectors), ITEM_BLOCK))
-
     index = ItemIndex.build(
-        config.index, batches, len(vectors), vectors.shape[1], seed, metric="inner_product"
+        config.index, in_blocks(vectors), len(vectors), vectors.shape[1], seed, metric="inner_product"
     )
-    exact = ExactNeighbours.of(queries, batches, len(vectors), "inner_product", seed)
-    recall = exact.widen(index, config.min_recall)
+    recall = measured(index, vectors, queries, config.min_recall, seed)
     index.save(path)
-    return (
-        IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe),
-        MeasuredRecall(k=exact.k, value=recall, queries=len(exact.queries), tolerance=exact.tolerance),
-    )
-
-
-def _write_items(path: Path, column: str, ids: pa.Array, vectors: np.ndarray, content: ItemContent) -> None:
-    matrices = {names.VECTOR: vectors, names.LATENT: content.latents, names.FEATURES: content.features}
-    if column in matrices:
-        raise BundleError(f"column '{column}': the towers have their own column of this name; rename it")
-    table = pa.table({column: ids} | {name: _matrix(values) for name, values in matrices.items()})
-    # Features repeat and are mostly zeros; the floats of vectors do neither.
-    _write(path, table, [column, f"{names.FEATURES}.list.element"])
-
-
-def _write_users(path: Path, ids: pa.Array, vectors: np.ndarray, histories: Lists) -> None:
-    history = pa.ListArray.from_arrays(
-        pa.array(histories.starts.astype(np.int32)), pa.array(histories.values.astype(np.int32))
-    )
-    table = pa.table({names.USER_ID: ids, names.VECTOR: _matrix(vectors), names.HISTORY: history})
-    _write(path, table, [names.USER_ID, f"{names.HISTORY}.list.element"])
-
-
-def _write(path: Path, table: pa.Table, packed: list[str]) -> None:
-    dense = [f"{name}.list.element" for name in (names.VECTOR, names.LATENT) if name in table.column_names]
-    pq.write_table(
-        table,
-        path,
-        row_group_size=ITEM_BLOCK,
-        use_dictionary=packed,
-        compression=dict.fromkeys(dense, "none") | dict.fromkeys(packed, "zstd"),
-    )
-
-
-def _matrix(values: np.ndarray) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe), recall

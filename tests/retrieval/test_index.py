@@ -223,7 +223,7 @@ def test_an_index_filled_again_with_its_vectors_is_the_same(kind: str, tmp_path:
         known[::7] = -1
     refilled = index.refilled(batches, known)
     refilled.save(tmp_path / "known")
-    assert refilled.nprobe == 5
+    assert refilled.nprobe == (5 if kind == "ivf" else None)
     built, found, again = ((tmp_path / name).read_bytes() for name in ("built", "found", "known"))
     assert built == found == again
 
