@@ -30,7 +30,7 @@ class GatesConfig(_Gates):
     """Tolerance, for each multi-label column, of the neighbours' mean Jaccard index with the item."""
     variance_kept: float | None = Field(0.05, ge=0)
     """Tolerance of the share of the within-category numeric variance that the decoder explains."""
-    list_overlap: float | None = Field(0.3, ge=0, le=1)
+    list_overlap: float | None = Field(0.5, ge=0, le=1)
     """At least this mean overlap of the neighbour lists with the champion's."""
 
 

@@ -38,14 +38,25 @@ def encoder_gates(gates: GatesConfig, schema: FeatureSchema) -> dict[str, float]
 def encoder_rows(
     measured: MeasuredEncoders | None, gates: GatesConfig, schema: FeatureSchema, reason: str = ""
 ) -> tuple[Row, ...]:
-    """A row per gate between two encoders; `reason` is why nothing was measured, where it was not."""
+    """A row per gate between two encoders.
+
+    Args:
+        measured: None where there is nothing to compare with.
+        gates: the tolerances.
+        schema: of the items.
+        reason: why figures cannot be compared, where they cannot; lists are, where something was measured.
+    """
     tolerances = encoder_gates(gates, schema)
-    if measured is None:
-        overlap = [LIST_OVERLAP] if gates.list_overlap is not None else []
-        return tuple(not_applicable([*tolerances, *overlap], reason))
-    rows = list(compared_rows(measured.figures, tolerances))
+    rows = list(
+        not_applicable(tolerances, reason)
+        if measured is None or reason
+        else compared_rows(measured.figures, tolerances)
+    )
     if gates.list_overlap is not None:
-        rows.append(share_row(LIST_OVERLAP, measured.list_overlap, gates.list_overlap))
+        if measured is None:
+            rows += not_applicable([LIST_OVERLAP], reason)
+        else:
+            rows.append(share_row(LIST_OVERLAP, measured.list_overlap, gates.list_overlap))
     return tuple(rows)
 
 
@@ -109,3 +120,10 @@ def index_row(
 def not_applicable(names: Iterable[str], reason: str) -> Iterable[Row]:
     """Gates that there is nothing to compare for."""
     return (Row(gate=name, outcome="not applicable", reason=reason) for name in names)
+
+
+def taken_back_rows(told: str | None) -> tuple[Row, ...]:
+    """A model that somebody rolled back is not published again by a run; `told` is what was said of it."""
+    if told is None:
+        return ()
+    return (Row(gate="not rolled back", outcome="failed", reason=f"it was rolled back {told}"),)

@@ -15,32 +15,37 @@ from streamrec.config import PublishConfig, RunConfig
 from streamrec.errors import CatalogError
 from streamrec.promotion.champion import Champion, NoChampion, find_champion, items_trained_on
 from streamrec.promotion.decision import Decision, Row
-from streamrec.promotion.judge import encoder_rows, index_row
+from streamrec.promotion.judge import encoder_rows, index_row, taken_back_rows
 from streamrec.promotion.measure import MeasuredEncoders, measure_encoders
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.index import MAX_FLAT_ROWS, ItemIndex
 from streamrec.retrieval.recall import ExactNeighbours
 
-MIN_UNSEEN = 100
-"""From so many on, or where all are such, items that neither encoder was trained on are asked about alone."""
+MIN_UNSEEN = 10
+"""Figures are not compared on fewer items, none of which either encoder was trained on."""
 
 Progress = Callable[[int, int | None], None]
 
 
 def judge_encoder(
-    config: RunConfig, catalog: Catalog, folder: Path, published: Path, progress: Progress | None = None
+    config: RunConfig,
+    catalog: Catalog,
+    folder: Path,
+    published: Path,
+    taken_back: str | None = None,
+    progress: Progress | None = None,
 ) -> Decision:
     """Measure the encoder in `folder` against that of the current bundle, and apply the gates.
 
-    Both are asked about items that the challenger's training held out, and of these about items that the
-    champion's held out too, where it can be told and they are enough. The same arguments give the same
-    decision.
+    Both are asked about items that the challenger's training held out, and of these only about those that the
+    champion's did too, where that can be told. The same arguments give the same decision.
 
     Args:
         config: of the run.
         catalog: of the run.
         folder: of the run: its `codec` and `model`.
         published: folder of the bundles.
+        taken_back: what the registry says of a rollback of this very encoder, where there was one.
         progress: told the steps done, of two.
 
     Raises:
@@ -54,7 +59,7 @@ def judge_encoder(
     reason = ""
     if isinstance(found, Champion):
         try:
-            measured, notes = _measure(config, catalog, challenger, found, published.parent / "runs")
+            measured, notes, reason = _measure(config, catalog, challenger, found, published.parent / "runs")
         except CatalogError as error:
             reason = f"the champion cannot read these items: {error}"
     else:
@@ -62,27 +67,28 @@ def judge_encoder(
     step(1, 2)
     rows = encoder_rows(measured, config.gates, catalog.schema, reason)
     rows += _index_rows(config, catalog, challenger, found)
+    rows += taken_back_rows(taken_back)
     step(2, 2)
     return Decision.of(rows, None if measured is None else _version(found), notes)
 
 
 def _measure(
     config: RunConfig, catalog: Catalog, challenger: ItemEncoder, champion: Champion, runs: Path
-) -> tuple[MeasuredEncoders, tuple[str, ...]]:
+) -> tuple[MeasuredEncoders, tuple[str, ...], str]:
+    """Also notes, and why nothing but the lists can be compared, where that is so."""
     train, held_out = split_items(catalog, config)
     trained = items_trained_on(champion.bundle, runs)
-    ids = held_out[catalog.schema.item_id]
+    ids, reason = held_out[catalog.schema.item_id], ""
     if trained is None:
         asked, note = held_out, "It cannot be told which of them the champion was trained on."
     else:
-        seen = pc.is_in(ids, value_set=trained.cast(ids.type))
-        unseen = held_out.filter(pc.invert(seen))
-        if len(unseen) >= min(len(held_out), MIN_UNSEEN):
-            asked, note = unseen, "Neither encoder was trained on any of them."
+        seen = pc.is_in(ids.cast(pa.string()), value_set=trained.cast(pa.string()))
+        asked, note = held_out.filter(pc.invert(seen)), "Neither was trained on any of them."
+        if len(asked) >= MIN_UNSEEN:
             train = pa.concat_tables([train, held_out.filter(seen)])
         else:
-            known = len(held_out) - len(unseen)
-            asked, note = held_out, f"The champion was trained on {known:,} of them, which favours it."
+            reason = f"only {len(asked):,} held-out items are new to the champion too, not {MIN_UNSEEN}"
+            asked, note = held_out, "The champion was trained on nearly all of them: only lists are compared."
     measured = measure_encoders(
         champion.encoder,
         challenger,
@@ -97,7 +103,7 @@ def _measure(
         f"Both encoders were asked for the {measured.k} neighbours of {measured.items:,} items that the "
         f"challenger's training held out, among {measured.reference:,} items. {note}"
     )
-    return measured, (told,)
+    return measured, (told,), reason
 
 
 def _index_rows(

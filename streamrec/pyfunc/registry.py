@@ -143,6 +143,24 @@ def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None =
     return _registered(client.get_model_version(name, number))
 
 
+def tag_version(store: TrackingStore, version: int, tags: Mapping[str, str | None]) -> None:
+    """Set tags of a version; None takes one away.
+
+    Raises:
+        TrackingError: there is no such version.
+    """
+    client, name, number = store.client, store.model_name, str(version)
+    try:
+        there = client.get_model_version(name, number).tags
+        for key, value in tags.items():
+            if value is not None:
+                client.set_model_version_tag(name, number, key, value)
+            elif key in there:
+                client.delete_model_version_tag(name, number, key)
+    except MlflowException as error:
+        raise TrackingError(f"{name}: cannot tag version {version}: {error.message}") from error
+
+
 def champion(store: TrackingStore) -> RegisteredModel | None:
     """The version in use, of an encoder the one whose embeddings are published; None before the first."""
     return _by_alias(store, "champion")
