@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: run test test-all lint bench audit deploy
+.PHONY: run test test-all lint bench page audit deploy
 
 run: $(VENV)/.installed
 	$(BIN)/streamrec run
@@ -24,6 +24,10 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/run.py
+
+# The explorer's page; its built files are in the repository, so that only who changes it needs node and npm.
+page:
+	cd streamrec/serving/explorer/web && npm ci && npm test && npm run build
 
 # Known vulnerabilities of the pinned versions, from PyPI: needs the network. The tool has a venv of its own, so that
 # its dependencies are none of ours; --strict, because a version that cannot be looked up is not a safe one.

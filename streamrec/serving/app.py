@@ -16,6 +16,7 @@ from starlette.routing import Route
 from streamrec.retrieval.index import use_threads
 from streamrec.serving.auth import Authorised, read_tokens
 from streamrec.serving.endpoint import OPERATION, Endpoint, Operation, Service
+from streamrec.serving.explorer.routes import explorer_routes
 from streamrec.serving.limits import Limited
 from streamrec.serving.live import LiveBundle
 from streamrec.serving.metrics import Measured, Metrics
@@ -65,6 +66,7 @@ def create_app(settings: ServeConfig) -> FastAPI:
     for operation in OPERATIONS:
         path = operation.path.replace("{item_id}", "{item_id:path}")
         app.router.routes.append(Route(path, Endpoint(operation, service), methods=[operation.method]))
+    app.router.routes.extend(explorer_routes(service))
     app.add_exception_handler(HTTPException, _unrouted(live))
     app.add_middleware(Limited, limits=settings.limits, live=live)
     app.add_middleware(Authorised, tokens=read_tokens(settings.token_file), live=live)

@@ -16,8 +16,10 @@ from streamrec.serving.problems import Problem
 
 TOKENS = "STREAMREC_TOKENS"
 """Environment variable with tokens, separated by spaces or commas."""
-OPEN = ("/healthz", "/readyz")
-"""Paths that answer without a token: whether the service lives and serves."""
+OPEN = ("/healthz", "/readyz", "/")
+"""Paths that answer without a token: whether the service lives and serves, and the page, without its data."""
+OPEN_BELOW = "/assets/"
+"""The files of the page."""
 MIN_LENGTH = 16
 """Characters of a token: shorter ones can be guessed."""
 
@@ -62,6 +64,7 @@ class Authorised:
             not self._digests
             or scope["type"] != "http"
             or scope["path"] in OPEN
+            or scope["path"].startswith(OPEN_BELOW)
             or self._known(_bearer(scope["headers"]))
         ):
             await self._app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""The explorer: a page that shows the served bundle's items on a map, and the data it reads."""
