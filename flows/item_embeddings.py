@@ -13,15 +13,25 @@ from typing import TYPE_CHECKING
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
+from flows.augmenters import augment
 from flows.events import ITEMS_PUBLISHED, tell
-from flows.stages import Progress, Stages
+from flows.stages import Progress, Stages, alone
 from flows.steps import IO_STEP, STEP
-from flows.summary import AugmentersSummary, RunSummary
-from streamrec.config import RunConfig, run_name
-from streamrec.errors import StreamRecError
+from flows.summary import RunSummary
+from streamrec.config import RunConfig
+from streamrec.stages.items import (
+    ANNOUNCE,
+    CATALOG,
+    EVALUATE,
+    PROFILE,
+    REGISTER,
+    TRAIN,
+    VALIDATE,
+    Validated,
+)
 
 if TYPE_CHECKING:
-    from streamrec.augmenters.compare import Compared
+    from streamrec.augmenters.findings import Findings
     from streamrec.catalog.checks import ValidationResult
     from streamrec.catalog.ingest import Ingested
     from streamrec.catalog.table import Catalog
@@ -42,58 +52,148 @@ def item_embeddings(config: RunConfig) -> RunSummary:
     """Make, validate, train, evaluate, register and publish; the new bundle's encoder is the champion.
 
     Augmenters, where the configuration has them, follow once the embeddings are published, which wait
-    neither for them nor for their success.
+    neither for them nor for their success. What an earlier run has finished is not done again.
 
     Raises:
         StreamRecError: of the first step that failed; what was published before stays as it was.
     """
-    begun, stages = time.perf_counter(), Stages()
-    name = run_name()
-    folder = config.out.resolve() / "runs" / name
-    published = config.out.resolve() / "published"
-
-    with stages("track"):
-        store = open_store(config)
-    with store.start_run(name) as run:
-        with stages("generate" if config.generate else "ingest") as progress:
-            ingested = prepare_catalog(config, folder, progress)
-        with stages("validate") as progress:
-            record_inputs(config, run, ingested)
-            validation = validate_catalog(config, run, ingested, folder, published, progress)
-        with stages("train") as progress:
-            history = train_encoder(config, ingested.catalog, folder, progress)
-        with stages("evaluate") as progress:
-            quality = evaluate_encoder(config, ingested.catalog, folder, history, progress)
-        with stages("register"):
-            encoder = register_encoder(run, ingested.catalog, folder, history, quality)
-        with stages("publish") as progress:
-            bundle = publish_bundle(config, ingested.catalog, folder, published, encoder, quality, progress)
-        with stages("promote"):
-            promote_encoder(store, encoder, bundle)
-        tell(ITEMS_PUBLISHED, bundle)
-        compared, augmenters = augment(config, run, ingested.catalog, folder, stages)
-        summary = RunSummary(
-            run=name,
-            folder=folder,
-            bundle=bundle.path,
-            items=bundle.manifest.rows,
-            refused=ingested.rows_refused,
-            dimension=bundle.manifest.dimension,
-            model=encoder.name,
-            version=encoder.version,
-            tracking_uri=store.uri,
-            metrics=quality.metrics(),
-            example=str(bundle.searcher.items.table[ingested.catalog.schema.item_id][0]),
-            warnings=tuple(str(check) for check in validation.warnings),
-            augmenters=augmenters,
-            seconds=stages.seconds,
-            total_seconds=time.perf_counter() - begun,
-        )
-        with stages("report"):
-            report(config, run, ingested, validation, history, quality, bundle, compared, summary)
+    begun = time.perf_counter()
+    with alone("item-embeddings", config) as (folder, stages):
+        with stages("track"):
+            store = open_store(config)
+        with store.start_run(folder.name) as run:
+            with stages("generate" if config.generate else "ingest") as progress:
+                ingested = catalogue(config, folder, stages, progress)
+            catalog, published = ingested.catalog, config.out.resolve() / "published"
+            with stages("validate") as progress:
+                record_inputs(config, run, ingested)
+                validation = validated(config, run, ingested, folder, published, stages, progress)
+            with stages("train") as progress:
+                history = stages.kept(TRAIN, lambda: train_encoder(config, catalog, folder, stages, progress))
+            with stages("evaluate") as progress:
+                quality = stages.kept(
+                    EVALUATE, lambda: evaluate_encoder(config, catalog, folder, history, progress)
+                )
+            with stages("register"):
+                encoder = registered(run, catalog, folder, history, quality, stages)
+            with stages("publish") as progress:
+                bundle = published_bundle(
+                    config, catalog, folder, published, encoder, quality, stages, progress
+                )
+            with stages("promote"):
+                promote_encoder(store, encoder, bundle)
+                announce(bundle, stages)
+            findings, augmenters = augment(config, run, catalog, folder, stages)
+            summary = RunSummary(
+                run=folder.name,
+                folder=folder,
+                bundle=bundle.path,
+                items=bundle.manifest.rows,
+                refused=ingested.rows_refused,
+                dimension=bundle.manifest.dimension,
+                model=encoder.name,
+                version=encoder.version,
+                tracking_uri=store.uri,
+                metrics=quality.metrics(),
+                example=str(bundle.searcher.items.table[catalog.schema.item_id][0]),
+                warnings=tuple(str(check) for check in validation.warnings),
+                augmenters=augmenters,
+                seconds=stages.seconds,
+                total_seconds=time.perf_counter() - begun,
+                reused=stages.reused,
+            )
+            with stages("report"):
+                report(config, run, ingested, validation, history, quality, bundle, findings, summary)
     return summary.model_copy(
         update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
     )
+
+
+def catalogue(config: RunConfig, folder: Path, stages: Stages, progress: Progress) -> Ingested:
+    """The item table and its profile; a user's table is known by its content, one at a URL is read anew."""
+    from streamrec.stages.sources import source_digest
+
+    table = config.ingest
+    stages.finished.give("source", "made" if table is None else source_digest(table.path, table.format))
+    ingested = stages.kept(CATALOG, lambda: prepare_catalog(config, folder, progress))
+    stages.finished.give("schema", ingested.catalog.schema.fingerprint)
+    stages.kept(PROFILE, lambda: profile_catalog(config, ingested.catalog, folder))
+    return ingested
+
+
+def validated(
+    config: RunConfig,
+    run: TrackedRun,
+    ingested: Ingested,
+    folder: Path,
+    published: Path,
+    stages: Stages,
+    progress: Progress,
+) -> ValidationResult:
+    """Checks of the catalogue, those of an earlier run where it was compared with the same as now."""
+    from streamrec.files import checksum
+    from streamrec.retrieval.reference import published_checksum
+
+    reference, own = (
+        published_checksum(published, ingested.catalog.schema),
+        checksum(folder / PROFILE.files[0]),
+    )
+
+    def check() -> Validated:
+        return Validated(validate_catalog(config, run, ingested, folder, published, progress), reference)
+
+    return stages.kept(VALIDATE, check, lambda found: found.holds_against(reference, own)).result
+
+
+def registered(
+    run: TrackedRun,
+    catalog: Catalog,
+    folder: Path,
+    history: History,
+    quality: LatentQuality,
+    stages: Stages,
+) -> RegisteredModel:
+    """The encoder's version: the one that was registered of this training already, if it is still there."""
+    from streamrec.pyfunc.registry import find_version
+
+    key = stages.key(REGISTER)
+    return stages.adopted(
+        find_version(run.store, key),
+        lambda found: f"{found.name} version {found.version}",
+        lambda: register_encoder(run, catalog, folder, history, quality, key),
+    )
+
+
+def published_bundle(
+    config: RunConfig,
+    catalog: Catalog,
+    folder: Path,
+    published: Path,
+    encoder: RegisteredModel,
+    quality: LatentQuality,
+    stages: Stages,
+    progress: Progress,
+) -> Bundle:
+    """The bundle of that version: the current one, if it is."""
+    from streamrec.retrieval.reference import published_items
+
+    bundle = stages.adopted(
+        published_items(published, encoder.source, config.publish, config.seed),
+        lambda found: f"bundle {found.manifest.version}",
+        lambda: publish_bundle(config, catalog, folder, published, encoder, quality, progress),
+    )
+    stages.finished.give("bundle", bundle.manifest.version)
+    return bundle
+
+
+def announce(bundle: Bundle, stages: Stages) -> None:
+    """Tell of a bundle once, also where the run that published it ended before it could."""
+
+    def announced() -> str:
+        tell(ITEMS_PUBLISHED, bundle)
+        return bundle.manifest.version
+
+    stages.kept(ANNOUNCE, announced)
 
 
 @task(**IO_STEP)
@@ -120,6 +220,16 @@ def record_inputs(config: RunConfig, run: TrackedRun, ingested: Ingested) -> Non
     run.log_catalog(ingested.catalog, source, {"rows_refused": ingested.rows_refused})
 
 
+@task(**IO_STEP)
+def profile_catalog(config: RunConfig, catalog: Catalog, folder: Path) -> Path:
+    """Write what the columns look like to `folder`/profile.json."""
+    from streamrec.catalog.profile import Profile
+
+    path = folder / PROFILE.files[0]
+    Profile.of(catalog, seed=config.seed).save(path)
+    return path
+
+
 @task(**STEP)
 def validate_catalog(
     config: RunConfig, run: TrackedRun, ingested: Ingested, folder: Path, published: Path, progress: Progress
@@ -140,13 +250,22 @@ def validate_catalog(
 
 
 @task(**STEP)
-def train_encoder(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> History:
-    """Fit the codec and the model; write them to `folder`/codec and `folder`/model."""
+def train_encoder(
+    config: RunConfig, catalog: Catalog, folder: Path, stages: Stages, progress: Progress
+) -> History:
+    """Fit the codec and the model; write them to `folder`/codec and `folder`/model.
+
+    A training that was killed goes on from its last checkpoint.
+    """
     from streamrec.fit import fit_item_encoder
 
     epochs = config.train.epochs
     _, history = fit_item_encoder(
-        catalog, config, folder, [lambda numbers: progress(int(numbers["epoch"]), epochs)]
+        catalog,
+        config,
+        folder,
+        [lambda numbers: progress(int(numbers["epoch"]), epochs)],
+        checkpoints=stages.finished.unfinished(TRAIN),
     )
     return history
 
@@ -165,18 +284,18 @@ def evaluate_encoder(
 
 @task(**IO_STEP)
 def register_encoder(
-    run: TrackedRun, catalog: Catalog, folder: Path, history: History, quality: LatentQuality
+    run: TrackedRun, catalog: Catalog, folder: Path, history: History, quality: LatentQuality, key: str
 ) -> RegisteredModel:
     """Record the training and the evaluation, and register the encoder as the challenger."""
     import pyarrow as pa
 
-    from streamrec.pyfunc.registry import register_item_encoder
+    from streamrec.pyfunc.registry import KEY, register_item_encoder
 
     run.log_history(history.epochs, first_step=1)
     run.log_metrics(quality.metrics())
     run.log_files(folder / "evaluation", "evaluation")
     examples = next(catalog.batches(batch_rows=EXAMPLE_ROWS))
-    return register_item_encoder(run, folder, pa.Table.from_batches([examples]))
+    return register_item_encoder(run, folder, pa.Table.from_batches([examples]), {KEY: key})
 
 
 @task(**IO_STEP)
@@ -190,21 +309,17 @@ def publish_bundle(
     progress: Progress,
 ) -> Bundle:
     """Encode every item, index the embeddings, verify the bundle and make it current."""
-    from streamrec.catalog.profile import Profile
     from streamrec.retrieval.encoder import ItemEncoder
-    from streamrec.retrieval.manifest import ModelSource
     from streamrec.retrieval.publish import publish
 
-    profile = folder / "profile.json"
-    Profile.of(catalog, seed=config.seed).save(profile)
     return publish(
         published,
         catalog,
         ItemEncoder.load(folder),
         config.publish,
         config.seed,
-        model=ModelSource(name=encoder.name, version=str(encoder.version), run_id=encoder.run_id),
-        profile=profile,
+        model=encoder.source,
+        profile=folder / PROFILE.files[0],
         summary=config.model_dump(mode="json", exclude_none=True),
         quality=quality.metrics(),
         progress=progress,
@@ -219,69 +334,6 @@ def promote_encoder(store: TrackingStore, encoder: RegisteredModel, bundle: Bund
     promote(store, encoder.version, {"bundle": bundle.manifest.version})
 
 
-def augment(
-    config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, stages: Stages
-) -> tuple[Compared | None, AugmentersSummary | None]:
-    """Fit, compare and register augmenters, if there are to be any.
-
-    An error is not raised but kept in the summary and as a tag of the MLflow run.
-    """
-    if config.augmenters is None:
-        return None, None
-    with stages("augment") as progress:
-        try:
-            compared = compare_augmenters(config, catalog, folder, progress)
-        except Exception as error:
-            return None, _without_augmenters(run, error)
-    with stages("enrol"):
-        try:
-            return compared, register_best_augmenter(config, run, compared)
-        except Exception as error:
-            return compared, _without_augmenters(run, error)
-
-
-def _without_augmenters(run: TrackedRun, error: Exception) -> AugmentersSummary:
-    told = str(error) if isinstance(error, StreamRecError) else f"{type(error).__name__}: {error}"
-    run.set_tags({"augmenters.error": told})
-    return AugmentersSummary(error=told)
-
-
-@task(**STEP)
-def compare_augmenters(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> Compared:
-    """Fit the configured families and judge what they draw; they are written to `folder`/augmenters."""
-    from streamrec.fit import fit_augmenters
-
-    return fit_augmenters(catalog, config, folder, progress)
-
-
-@task(**IO_STEP)
-def register_best_augmenter(config: RunConfig, run: TrackedRun, compared: Compared) -> AugmentersSummary:
-    """Record the comparison and register its best family, as the champion unless it gives rows away."""
-    from streamrec.augmenters.findings import facts, markdown, metrics, reason
-    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE, COMPARISON_TABLE
-    from streamrec.pyfunc.registry import promote, register_augmenter
-
-    comparison, page = compared.comparison, compared.folder / COMPARISON_PAGE
-    run.log_metrics(metrics(comparison))
-    for file in (compared.folder / COMPARISON_TABLE, page):
-        run.log_files(file, compared.folder.name)
-    own = run.of_model(config.track.augmenter_name)
-    version = register_augmenter(
-        own, compared.best, facts(comparison), markdown(comparison, compared.labels)
-    ).version
-    champion = comparison.best not in comparison.leaks
-    if champion:
-        promote(own.store, version)
-    return AugmentersSummary(
-        family=comparison.best,
-        reason=reason(comparison),
-        page=page,
-        model=own.store.model_name,
-        version=version,
-        champion=champion,
-    )
-
-
 @task(**IO_STEP)
 def report(
     config: RunConfig,
@@ -291,7 +343,7 @@ def report(
     history: History,
     quality: LatentQuality,
     bundle: Bundle,
-    compared: Compared | None,
+    findings: Findings | None,
     summary: RunSummary,
 ) -> None:
     """Write the run's page and summary; show them in MLflow and Prefect."""
@@ -306,28 +358,24 @@ def report(
         quality,
         summary.folder / "evaluation",
         Published(bundle.path, bundle.manifest.model_dump(mode="json", by_alias=True), summary.example),
-        Durations(summary.seconds, summary.compute, summary.orchestration, summary.total_seconds),
-        None if summary.augmenters is None else _augmenters(summary, compared),
+        Durations(
+            summary.seconds, summary.compute, summary.orchestration, summary.total_seconds, summary.reused
+        ),
+        None if summary.augmenters is None else _augmenters(summary, findings),
     )
     write_report(summary.folder / REPORT, page)
     (summary.folder / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
     run.log_files(summary.folder / REPORT)
     run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
+    run.set_tags({f"reused.{stage}": source for stage, source in summary.reused.items()})
     create_markdown_artifact(summary.to_markdown(), key="item-embeddings", description=summary.run)
 
 
-def _augmenters(summary: RunSummary, compared: Compared | None) -> AugmentersReport:
-    from streamrec.augmenters.findings import lines, reason
+def _augmenters(summary: RunSummary, findings: Findings | None) -> AugmentersReport:
     from streamrec.evaluation.report import AugmentersReport
-    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE
 
     error = summary.augmenters.error if summary.augmenters else None
-    if compared is None:
+    if findings is None:
         return AugmentersReport(error)
-    return AugmentersReport(
-        error,
-        compared.comparison.best,
-        reason(compared.comparison),
-        lines(compared.comparison, compared.labels),
-        f"{compared.folder.name}/{COMPARISON_PAGE}",
-    )
+    page = findings.page.relative_to(summary.folder).as_posix()
+    return AugmentersReport(error, findings.best, findings.reason, findings.lines, page)

@@ -50,6 +50,8 @@ class Timed(BaseModel):
     """Duration of each stage."""
     total_seconds: float
     """Duration of all: of the flow or, where the command line ran it, from the command's start."""
+    reused: dict[str, str] = {}
+    """Stages that were not done again, and where their output came from."""
 
     @property
     def compute(self) -> dict[str, float]:
@@ -80,13 +82,23 @@ class Timed(BaseModel):
             ("seconds", f"{self.total_seconds:.1f}"),
             ("  compute", f"{self.compute_seconds:.1f}: {_in_words(self.compute)}"),
             ("  orchestration", f"{self.orchestration_seconds:.1f}: {_in_words(self.orchestration)}"),
+            *([("  reused", self.reused_in_words)] if self.reused else []),
         ]
+
+    @property
+    def reused_in_words(self) -> str:
+        """The stages by where their output came from."""
+        sources: dict[str, list[str]] = {}
+        for stage, source in self.reused.items():
+            sources.setdefault(source, []).append(stage)
+        return "; ".join(f"{', '.join(stages)} from {source}" for source, stages in sources.items())
 
     def duration_facts(self) -> dict[str, str]:
         """The same and every stage, for a page."""
         return {
             "compute": f"{self.compute_seconds:.1f} s",
             "orchestration": f"{self.orchestration_seconds:.1f} s",
+            **({"reused": self.reused_in_words} if self.reused else {}),
             **{f"{stage} stage": f"{seconds:.1f} s" for stage, seconds in self.seconds.items()},
         }
 

@@ -17,9 +17,18 @@ from prefect.states import Completed, State
 
 from flows.events import TOWERS_PUBLISHED, TOWERS_REFUSED, tell
 from flows.retrieval_summary import RetrievalSummary
-from flows.stages import Progress, Stages
+from flows.stages import Progress, Stages, alone
 from flows.steps import IO_STEP, STEP
-from streamrec.config import run_name
+from streamrec.stages.users import (
+    ANNOUNCE_TOWERS,
+    EVENTS,
+    INDEX_TOWERS,
+    JUDGE_TOWERS,
+    REGISTER_TOWERS,
+    TRAIN_TOWERS,
+    USERS,
+    VALIDATE_EVENTS,
+)
 from streamrec.user_config import UserRetrievalConfig
 
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from streamrec.catalog.table import Catalog
     from streamrec.fit_user_retrieval import Judged, Trained
     from streamrec.interactions.ingest import IngestedInteractions
+    from streamrec.interactions.settings import UsersConfig
     from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.bundle import Bundle
     from streamrec.retrieval.manifest import TowerFacts
@@ -61,58 +71,65 @@ def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[Retr
     Raises:
         StreamRecError: of the first step that failed; also where another bundle became current meanwhile.
     """
-    begun, stages = time.perf_counter(), Stages()
-    name = run_name()
-    folder = config.out.resolve() / "runs" / name
-
-    with stages("track"):
-        store = open_store(config)
-    with store.start_run(name) as run:
-        with stages("open"):
-            bundle = open_bundle(config)
-        with stages("ingest") as progress:
-            prepared = prepare_events(config, bundle, folder, progress)
-        with stages("validate"):
-            record_inputs(config, run, bundle, prepared)
-            validation = validate_events(config, run, bundle, prepared, folder)
-        with stages("train") as progress:
-            trained = train_towers(config, bundle, prepared, folder, progress)
-        with stages("evaluate") as progress:
-            judged = judge_towers(config, bundle, prepared, folder, progress)
-        with stages("index") as progress:
-            facts = index_towers(config, bundle, prepared, folder, progress)
-        with stages("register"):
-            towers = register_towers(run, bundle, folder, trained, judged)
-        published: Bundle | None = None
-        if judged.comparison.beats_baselines:
-            with stages("publish"):
-                published = publish_bundle(config, bundle, folder, towers, judged)
-            with stages("promote"):
-                promote_towers(store, towers, published)
-        verdict = judged.comparison.verdict
-        summary = RetrievalSummary(
-            run=name,
-            folder=folder,
-            trained_on=bundle.manifest.version,
-            bundle=None if published is None else published.path,
-            items=facts.items,
-            users=facts.users,
-            events=prepared.events.rows,
-            refused=prepared.events.rows_refused,
-            model=towers.name,
-            version=towers.version,
-            tracking_uri=store.uri,
-            split=judged.comparison.why,
-            verdict=tuple(verdict.lines()),
-            metrics=judged.figures,
-            example=example_user(folder),
-            warnings=(*map(str, validation.warnings), *judged.left_out),
-            seconds=stages.seconds,
-            total_seconds=time.perf_counter() - begun,
-        )
-        with stages("report"):
-            report(run, summary)
-    tell(TOWERS_REFUSED if published is None else TOWERS_PUBLISHED, published or bundle)
+    begun = time.perf_counter()
+    with alone("user-retrieval", config) as (folder, stages):
+        with stages("track"):
+            store = open_store(config)
+        with store.start_run(folder.name) as run:
+            with stages("open"):
+                bundle = open_bundle(config)
+            with stages("ingest") as progress:
+                prepared = prepared_events(config, bundle, folder, stages, progress)
+            with stages("validate"):
+                record_inputs(config, run, bundle, prepared)
+                validation = stages.kept(
+                    VALIDATE_EVENTS, lambda: validate_events(config, run, bundle, prepared, folder)
+                )
+            with stages("train") as progress:
+                trained = stages.kept(
+                    TRAIN_TOWERS, lambda: train_towers(config, bundle, prepared, folder, progress)
+                )
+            with stages("evaluate") as progress:
+                judged = stages.kept(
+                    JUDGE_TOWERS, lambda: judge_towers(config, bundle, prepared, folder, progress)
+                )
+            with stages("index") as progress:
+                facts = stages.kept(
+                    INDEX_TOWERS, lambda: index_towers(config, bundle, prepared, folder, progress)
+                )
+            with stages("register"):
+                towers = registered(run, bundle, folder, trained, judged, stages)
+            published: Bundle | None = None
+            if judged.comparison.beats_baselines:
+                with stages("publish"):
+                    published = published_towers(config, bundle, folder, towers, judged, stages)
+                with stages("promote"):
+                    promote_towers(store, towers, published)
+            verdict = judged.comparison.verdict
+            summary = RetrievalSummary(
+                run=folder.name,
+                folder=folder,
+                trained_on=bundle.manifest.version,
+                bundle=None if published is None else published.path,
+                items=facts.items,
+                users=facts.users,
+                events=prepared.events.rows,
+                refused=prepared.events.rows_refused,
+                model=towers.name,
+                version=towers.version,
+                tracking_uri=store.uri,
+                split=judged.comparison.why,
+                verdict=tuple(verdict.lines()),
+                metrics=judged.figures,
+                example=example_user(folder),
+                warnings=(*map(str, validation.warnings), *judged.left_out),
+                seconds=stages.seconds,
+                total_seconds=time.perf_counter() - begun,
+                reused=stages.reused,
+            )
+            with stages("report"):
+                report(run, summary)
+        announce(bundle, published, stages)
     summary = summary.model_copy(
         update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
     )
@@ -120,6 +137,70 @@ def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[Retr
         return summary
     get_run_logger().warning(summary.headline)
     return Completed(name=NOT_PROMOTED, message="; ".join(summary.verdict), data=summary)
+
+
+def prepared_events(
+    config: UserRetrievalConfig, bundle: Bundle, folder: Path, stages: Stages, progress: Progress
+) -> PreparedEvents:
+    """Events and users; tables are known by their content, those at a URL are read anew."""
+    from streamrec.stages.sources import ids_digest, items_digest, source_digest
+
+    events, users = config.interactions, config.users
+    items = bundle.searcher.items.ids.column
+    stages.finished.give("events-source", source_digest(events.path, events.format))
+    stages.finished.give("ids", ids_digest(items))
+    stages.finished.give("items", items_digest(bundle.manifest))
+    read = stages.kept(EVENTS, lambda: prepare_events(config, bundle, folder, progress))
+    if users is None:
+        stages.finished.give("users", "none")
+        return PreparedEvents(read, None)
+    stages.finished.give("users-source", source_digest(users.path, users.format))
+    return PreparedEvents(read, stages.kept(USERS, lambda: prepare_users(users, folder)))
+
+
+def registered(
+    run: TrackedRun, bundle: Bundle, folder: Path, trained: Trained, judged: Judged, stages: Stages
+) -> RegisteredModel:
+    """The towers' version: the one that was registered of them already, if it is still there."""
+    from streamrec.pyfunc.registry import find_version
+
+    key = stages.key(REGISTER_TOWERS)
+    return stages.adopted(
+        find_version(run.store, key),
+        lambda found: f"{found.name} version {found.version}",
+        lambda: register_towers(run, bundle, folder, trained, judged, key),
+    )
+
+
+def published_towers(
+    config: UserRetrievalConfig,
+    bundle: Bundle,
+    folder: Path,
+    towers: RegisteredModel,
+    judged: Judged,
+    stages: Stages,
+) -> Bundle:
+    """The bundle with these towers: the current one, if it has them already."""
+    published = bundle.manifest.towers
+    return stages.adopted(
+        bundle if published is not None and published.model == towers.source else None,
+        lambda found: f"bundle {found.manifest.version}",
+        lambda: publish_bundle(config, bundle, folder, towers, judged),
+    )
+
+
+def announce(bundle: Bundle, published: Bundle | None, stages: Stages) -> None:
+    """Tell of towers; of a publication once, also where the run that published ended before it could."""
+    if published is None:
+        tell(TOWERS_REFUSED, bundle)
+        return
+
+    def announced() -> str:
+        tell(TOWERS_PUBLISHED, published)
+        return published.manifest.version
+
+    stages.finished.give("bundle", published.manifest.version)
+    stages.kept(ANNOUNCE_TOWERS, announced)
 
 
 @task(**IO_STEP)
@@ -141,15 +222,20 @@ def open_bundle(config: UserRetrievalConfig) -> Bundle:
 @task(**IO_STEP)
 def prepare_events(
     config: UserRetrievalConfig, bundle: Bundle, folder: Path, progress: Progress
-) -> PreparedEvents:
-    """Read the events against the bundle's items, and the users' table, into `folder`."""
+) -> IngestedInteractions:
+    """Read the events against the bundle's items into `folder`."""
     from streamrec.interactions.ingest import ingest_interactions
-    from streamrec.interactions.users import ingest_users
 
     ids = bundle.searcher.items.ids.column.combine_chunks()
-    events = ingest_interactions(config.interactions, ids, folder, progress)
-    users = None if config.users is None else ingest_users(config.users, folder)
-    return PreparedEvents(events, users)
+    return ingest_interactions(config.interactions, ids, folder, progress)
+
+
+@task(**IO_STEP)
+def prepare_users(users: UsersConfig, folder: Path) -> Ingested:
+    """Read the users' table into `folder`/users."""
+    from streamrec.interactions.users import ingest_users
+
+    return ingest_users(users, folder)
 
 
 @task(**IO_STEP)
@@ -221,11 +307,11 @@ def index_towers(
 
 @task(**IO_STEP)
 def register_towers(
-    run: TrackedRun, bundle: Bundle, folder: Path, trained: Trained, judged: Judged
+    run: TrackedRun, bundle: Bundle, folder: Path, trained: Trained, judged: Judged, key: str
 ) -> RegisteredModel:
     """Record the training, the comparison and the verdict, and register the towers as the challenger."""
     from streamrec.fit_user_retrieval import RANKINGS, TOWERS
-    from streamrec.pyfunc.registry import register_two_tower
+    from streamrec.pyfunc.registry import KEY, register_two_tower
 
     run.log_history(trained.history.epochs, first_step=1)
     run.log_metrics(trained.chosen | judged.metrics())
@@ -238,7 +324,10 @@ def register_towers(
     }
     run.set_tags(tags)
     return register_two_tower(
-        run, folder / TOWERS, tags | {"items_bundle": bundle.manifest.version}, judged.markdown()
+        run,
+        folder / TOWERS,
+        tags | {"items_bundle": bundle.manifest.version, KEY: key},
+        judged.markdown(),
     )
 
 
@@ -248,7 +337,6 @@ def publish_bundle(
 ) -> Bundle:
     """Publish the bundle's items with the towers, and make that current; refused if it no longer is."""
     from streamrec.fit_user_retrieval import TOWERS
-    from streamrec.retrieval.manifest import ModelSource
     from streamrec.retrieval.publish_towers import publish_towers
 
     return publish_towers(
@@ -256,7 +344,7 @@ def publish_bundle(
         bundle,
         folder / TOWERS,
         config.publish.keep,
-        model=ModelSource(name=towers.name, version=str(towers.version), run_id=towers.run_id),
+        model=towers.source,
         quality=judged.figures,
     )
 
@@ -286,4 +374,5 @@ def report(run: TrackedRun, summary: RetrievalSummary) -> None:
     run.log_files(path)
     run.set_tags({"published": str(summary.bundle) if summary.published else "no: " + summary.verdict[0]})
     run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
+    run.set_tags({f"reused.{stage}": source for stage, source in summary.reused.items()})
     create_markdown_artifact(summary.to_markdown(), key="user-retrieval", description=summary.run)

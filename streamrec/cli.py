@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamrec.commands.items import register as register_items
+from streamrec.commands.options import ConfigFile, Fresh, Out, OutOverride, Settings, Verbose
 from streamrec.commands.recommend import conditions
 from streamrec.commands.recommend import register as register_recommend
 from streamrec.commands.retrieve import register as register_retrieve
@@ -31,19 +32,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The run's YAML file; without one, a synthetic table is made."),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="A.B=VALUE", help="A setting, over the file's; repeatable."),
-]
-OutOverride = Annotated[
-    Path | None, typer.Option("--out", help="Folder for runs and bundles, over the file's (data).")
-]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the runs and bundles.")]
 
 
 def main() -> None:
@@ -84,28 +72,19 @@ def run(
     config: ConfigFile = None,
     settings: Settings = None,
     out: OutOverride = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's and MLflow's logs.")] = False,
+    verbose: Verbose = False,
+    fresh: Fresh = False,
 ) -> None:
     """Make, validate, train, evaluate, register and publish item embeddings."""
     begun = time.perf_counter()
-    run_config = _configure(config, settings, out)
-    from flows.runtime import start_prefect, wait_for_prefect
-    from streamrec.console import StageDisplay
+    run_config = _configure(config, (settings or []) + ["stages.fresh=true"] * fresh, out)
+    from flows.foreground import run_in_foreground
 
-    with StageDisplay() as display:
-        with display.stage("start"):
-            start_prefect(run_config.out, verbose)
-            # Importing the tools takes as long as the server takes to start.
-            import streamrec.catalog.validate
-            import streamrec.retrieval.encoder
-            import streamrec.tracking  # noqa: F401
-            from flows.item_embeddings import item_embeddings
-            from flows.stages import listening
-
-            wait_for_prefect()
-        with listening(display):
-            summary = item_embeddings(run_config)
-    print(summary.model_copy(update={"total_seconds": time.perf_counter() - begun}).to_text())
+    tools = ("streamrec.catalog.validate", "streamrec.retrieval.encoder")
+    summary = run_in_foreground(
+        "flows.item_embeddings:item_embeddings", run_config, verbose, begun, tools, trained="train"
+    )
+    print(summary.to_text())
 
 
 @app.command()
@@ -116,7 +95,7 @@ def compare(config: ConfigFile = None, settings: Settings = None, out: OutOverri
     from streamrec.catalog.make import make_catalog
     from streamrec.config import run_name
     from streamrec.console import StageDisplay, align
-    from streamrec.evaluation.synthetic.page import COMPARISON_PAGE, COMPARISON_TABLE
+    from streamrec.evaluation.synthetic.outputs import COMPARISON_PAGE, COMPARISON_TABLE
     from streamrec.fit import fit_augmenters, fit_item_encoder
     from streamrec.tracking import prepare_store
 

@@ -17,6 +17,7 @@ from streamrec.errors import ConfigError
 from streamrec.models.settings import ItemVAEConfig
 from streamrec.promotion.gates import GatesConfig
 from streamrec.schema import FeatureSchema
+from streamrec.stages.settings import StagesConfig
 from streamrec.training.settings import TrainConfig
 
 
@@ -154,6 +155,7 @@ class RunConfig(Stage):
     gates: GatesConfig = GatesConfig()
     track: TrackConfig = TrackConfig()
     publish: PublishConfig = PublishConfig()
+    stages: StagesConfig = StagesConfig()
     augmenters: AugmentersConfig | None = None
     """Generative models of the item rows; none are fitted without this section."""
 

@@ -61,6 +61,15 @@ class StageDisplay:
         self._bars.remove_task(self._bar)
         self._line(stage, f"{seconds:.1f} s")
 
+    def reused(self, stage: str, seconds: float, source: str) -> None:
+        """The same, with where the stage's output came from."""
+        self._bars.remove_task(self._bar)
+        self._line(stage, f"{seconds:.1f} s, reused from {source}")
+
+    def told(self, line: str) -> None:
+        """A line of its own."""
+        self._console.print(f"  {line}", highlight=False)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[int, int | None], None]]:
         """A stage that lasts as long as the `with` block, whose value takes its progress."""

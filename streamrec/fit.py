@@ -35,10 +35,12 @@ def fit_item_encoder(
     config: RunConfig,
     folder: Path,
     callbacks: Sequence[Callable[[Epoch], None]] = (),
+    checkpoints: Path | None = None,
 ) -> tuple[ItemEncoder, History]:
     """Fit the codec on the training rows, train the ItemVAE, write both and `history.json` into `folder`.
 
-    An interrupted training in the same folder goes on from its last checkpoint.
+    An interrupted training with the same `checkpoints`, by default `folder`/checkpoint, goes on from its last
+    checkpoint.
 
     Raises:
         CatalogError: fewer than three items.
@@ -52,7 +54,6 @@ def fit_item_encoder(
         model = ItemVAE(codec.layout, config.model)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    checkpoints = folder / "checkpoint"
     train = ItemBatch.from_arrays(codec.encode(split.train))
     with one_thread(resolve_device("cpu")):
         model.initialise(model.prepare(train))
@@ -63,7 +64,7 @@ def fit_item_encoder(
         config.train,
         config.seed,
         callbacks,
-        checkpoints,
+        checkpoints or folder / "checkpoint",
     )
     encoder = ItemEncoder(codec, model)
     encoder.save(folder)

@@ -16,6 +16,7 @@ from streamrec.interactions.settings import (
 )
 from streamrec.promotion.gates import TowerGatesConfig
 from streamrec.recommenders.settings import TowersConfig
+from streamrec.stages.settings import StagesConfig
 
 Figure = Annotated[str, Field(pattern=r"^(recall|ndcg|mrr|hit)@(10|20|50)$")]
 """A metric of rankings and the rank up to which it reads, as `ndcg@10`."""
@@ -78,6 +79,7 @@ class UserRetrievalConfig(Stage):
     gates: TowerGatesConfig = TowerGatesConfig()
     track: TowersTrackConfig = TowersTrackConfig()
     publish: PublishConfig = PublishConfig()
+    stages: StagesConfig = StagesConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> UserRetrievalConfig:

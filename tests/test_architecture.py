@@ -44,7 +44,10 @@ def importers(root: Path, package: str) -> set[str]:
         ("prefect", ("flows/",)),
         ("faiss", ("streamrec/retrieval/index.py",)),
         ("torchdiffeq", ("streamrec/models/flow/solvers.py",)),
-        ("flows", ("flows/", "streamrec/cli.py", "streamrec/commands/retrieve.py")),
+        (
+            "flows",
+            ("flows/", "streamrec/cli.py", "streamrec/commands/refresh.py", "streamrec/commands/retrieve.py"),
+        ),
     ],
 )
 def test_only_one_place_imports(root: Path, package: str, allowed: tuple[str, ...]) -> None:

@@ -3,10 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamrec.evaluation import formats
-from streamrec.evaluation.synthetic.comparison import Comparison, Summary
 from streamrec.evaluation.synthetic.figures import FIGURES, Figure
+from streamrec.evaluation.synthetic.outputs import COMPARISON_PAGE, COMPARISON_TABLE
+
+if TYPE_CHECKING:
+    from streamrec.augmenters.compare import Compared
+    from streamrec.evaluation.synthetic.comparison import Comparison, Summary
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A comparison as it is told: in the tracker, in reports and of the registered version."""
+
+    best: str
+    """The family that was chosen."""
+    folder: Path
+    """Folder of the comparison; the best family's augmenter is in a folder of its name."""
+    reason: str
+    """Why it was."""
+    leaks: bool
+    """Whether it gives training rows away."""
+    metrics: dict[str, float]
+    """See `metrics`."""
+    facts: dict[str, str]
+    """See `facts`."""
+    lines: list[tuple[str, ...]]
+    """See `lines`."""
+    description: str
+    """See `markdown`."""
+
+    @classmethod
+    def of(cls, compared: Compared) -> Findings:
+        """What there is to tell of fitted families."""
+        comparison, labels = compared.comparison, compared.labels
+        return cls(
+            comparison.best,
+            compared.folder,
+            reason(comparison),
+            comparison.best in comparison.leaks,
+            metrics(comparison),
+            facts(comparison),
+            lines(comparison, labels),
+            markdown(comparison, labels),
+        )
+
+    @property
+    def model(self) -> Path:
+        """Folder of the augmenter that was chosen."""
+        return self.folder / self.best
+
+    @property
+    def table(self) -> Path:
+        """Every number of the comparison."""
+        return self.folder / COMPARISON_TABLE
+
+    @property
+    def page(self) -> Path:
+        """The comparison for people."""
+        return self.folder / COMPARISON_PAGE
 
 
 def metrics(comparison: Comparison) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamrec.commands.options import Out
 from streamrec.errors import CatalogError, ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ DRAW = "_draw"
 CELL_WIDTH = 20
 """Longer cells are cut where items stand side by side."""
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the runs and bundles.")]
 RunName = Annotated[
     str | None, typer.Option("--run", help="Name of a run; else the published one, or the newest.")
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamrec.commands.options import Out
 from streamrec.errors import CatalogError, ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def recommend(
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen", help="Leave out the items of the history.")
     ] = False,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the runs and bundles.")] = Path("data"),
+    out: Out = Path("data"),
 ) -> None:
     """Recommend items to a user or for a history; or find the users for new items."""
     from streamrec.retrieval.bundle import Bundle

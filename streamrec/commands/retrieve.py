@@ -4,49 +4,34 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamrec.commands.options import Fresh, OutOverride, Settings, Verbose
 from streamrec.errors import CatalogError, ConfigError
 
 if TYPE_CHECKING:
-    from flows.retrieval_summary import RetrievalSummary
     from streamrec.user_config import UserRetrievalConfig
 
 
 def retrieve(
     config: Annotated[Path, typer.Option("--config", "-c", help="The YAML file of a run over users.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=VALUE", help="A setting, over the file's; repeatable."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the runs and bundles, over the file's (data).")
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's and MLflow's logs.")] = False,
+    settings: Settings = None,
+    out: OutOverride = None,
+    verbose: Verbose = False,
+    fresh: Fresh = False,
 ) -> None:
     """Train towers on users' events; publish them with the items where they beat their baselines."""
     begun = time.perf_counter()
-    run_config = _configure(config, settings, out)
-    from flows.runtime import start_prefect, wait_for_prefect
-    from streamrec.console import StageDisplay
+    run_config = _configure(config, (settings or []) + ["stages.fresh=true"] * fresh, out)
+    from flows.foreground import run_in_foreground
 
-    with StageDisplay() as display:
-        with display.stage("start"):
-            start_prefect(run_config.out, verbose)
-            # Importing the tools takes as long as the server takes to start.
-            import streamrec.fit_user_retrieval
-            import streamrec.interactions.validate
-            import streamrec.tracking  # noqa: F401
-            from flows.stages import listening
-            from flows.user_retrieval import user_retrieval
-
-            wait_for_prefect()
-        with listening(display):
-            # Called directly, a flow that ends in a state of its own gives what the state holds.
-            summary = cast("RetrievalSummary", user_retrieval(run_config))
-    print(summary.model_copy(update={"total_seconds": time.perf_counter() - begun}).to_text())
+    tools = ("streamrec.fit_user_retrieval", "streamrec.interactions.validate")
+    summary = run_in_foreground(
+        "flows.user_retrieval:user_retrieval", run_config, verbose, begun, tools, trained="train-towers"
+    )
+    print(summary.to_text())
 
 
 def register(app: typer.Typer) -> None:

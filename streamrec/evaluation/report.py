@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Durations:
     orchestration: Mapping[str, float]
     """The rest, by what took it."""
     total: float
+    reused: Mapping[str, str] = field(default_factory=dict)
+    """Stages whose output is an earlier one, and where that came from."""
 
 
 @dataclass(frozen=True)

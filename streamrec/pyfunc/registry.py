@@ -14,7 +14,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from streamrec.errors import TrackingError
+from streamrec.retrieval.manifest import ModelSource
 from streamrec.tracking import TrackedRun, TrackingStore
+
+KEY = "stage_key"
+"""Tag of a version: what it was made from (see `streamrec.stages`)."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class RegisteredModel:
     def uri(self) -> str:
         """What `mlflow.pyfunc.load_model` takes."""
         return f"models:/{self.name}/{self.version}"
+
+    @property
+    def source(self) -> ModelSource:
+        """As a bundle's manifest names it."""
+        return ModelSource(name=self.name, version=str(self.version), run_id=self.run_id)
 
 
 def register_item_encoder(
@@ -169,6 +178,22 @@ def champion(store: TrackingStore) -> RegisteredModel | None:
 def challenger(store: TrackingStore) -> RegisteredModel | None:
     """The newest version registered, until it is promoted; None where there is none."""
     return _by_alias(store, "challenger")
+
+
+def find_version(store: TrackingStore, key: str) -> RegisteredModel | None:
+    """The newest version tagged with `KEY` = `key`; None where there is none, or none any more.
+
+    It is the challenger again where the run that registered it ended before it could say so.
+    """
+    client, name = store.client, store.model_name
+    found = [v for v in client.search_model_versions(f"tags.{KEY} = '{key}'") if v.name == name]
+    if not found:
+        return None
+    version = _registered(max(found, key=lambda version: int(version.version)))
+    known = (champion(store), challenger(store))
+    if all(other is None or other.version < version.version for other in known):
+        client.set_registered_model_alias(name, "challenger", str(version.version))
+    return version
 
 
 def _by_alias(store: TrackingStore, alias: str) -> RegisteredModel | None:

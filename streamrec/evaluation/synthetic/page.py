@@ -20,11 +20,9 @@ from streamrec.evaluation.synthetic.comparison import ColumnErrors, Comparison, 
 from streamrec.evaluation.synthetic.figures import FIGURES, Figure
 from streamrec.evaluation.synthetic.marginal_panels import marginals
 from streamrec.evaluation.synthetic.marginals import PROBABILITIES
+from streamrec.evaluation.synthetic.outputs import COMPARISON_PAGE, COMPARISON_TABLE
 from streamrec.evaluation.synthetic.pictures import correlation_maps, figure_strips, plane
 from streamrec.evaluation.synthetic.reference import Reference
-
-COMPARISON_TABLE = "comparison.parquet"
-COMPARISON_PAGE = "comparison.html"
 
 DRAWN_ROWS = 3_000
 """Rows of each table in the map."""

@@ -16,7 +16,8 @@ from small_tables import mixed_table
 
 from streamrec.evaluation.synthetic.comparison import Comparison, Trial
 from streamrec.evaluation.synthetic.figures import FIGURES
-from streamrec.evaluation.synthetic.page import COMPARISON_PAGE, COMPARISON_TABLE, render, write_comparison
+from streamrec.evaluation.synthetic.outputs import COMPARISON_PAGE, COMPARISON_TABLE
+from streamrec.evaluation.synthetic.page import render, write_comparison
 from streamrec.evaluation.synthetic.reference import Reference
 from streamrec.evaluation.synthetic.suite import HOLDOUT, INDEPENDENT, floors, judge
 from streamrec.schema import FeatureSchema
