@@ -110,6 +110,10 @@ class ItemIndex:
         """Number of inverted lists; None for a flat index."""
         return int(self._index.nlist) if self.kind == "ivf" else None
 
+    def view(self) -> ItemIndex:
+        """The same vectors and lists, with an `nprobe` of its own."""
+        return ItemIndex(self._index, self.nprobe, self.metric)
+
     @classmethod
     def build(
         cls,

@@ -61,6 +61,13 @@ class Lists:
         lengths = np.bincount(self.parents()[kept], minlength=len(self))
         return Lists(np.concatenate([[0], np.cumsum(lengths)]), self.values[kept])
 
+    def renamed(self, names: np.ndarray) -> Lists:
+        """Each entry v as `names[v]`, without those whose name is negative."""
+        values = names[self.values]
+        kept = values >= 0
+        lengths = np.bincount(self.parents()[kept], minlength=len(self))
+        return Lists(np.concatenate([[0], np.cumsum(lengths)]), values[kept])
+
     def parents(self) -> np.ndarray:
         """(m,) the row of each entry."""
         return np.repeat(np.arange(len(self)), self.lengths)

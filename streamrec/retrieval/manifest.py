@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamrec.errors import BundleError
-from streamrec.retrieval.index import IndexKind
+from streamrec.retrieval.index import IndexKind, ItemIndex
 from streamrec.schema import FeatureSchema
 
 MANIFEST = "manifest.json"
@@ -55,6 +55,11 @@ class IndexSettings(_Part):
     """Number of inverted lists (ivf)."""
     nprobe: int | None = None
     """Lists to probe per query to reach the recall stated here (ivf)."""
+
+    @classmethod
+    def of(cls, index: ItemIndex) -> IndexSettings:
+        """Those of an index."""
+        return cls(kind=index.kind, lists=index.lists, nprobe=index.nprobe)
 
 
 class MeasuredRecall(_Part):

@@ -145,7 +145,7 @@ def _write(
     with EmbeddingsWriter(table, catalog.schema, encoder.codec_fingerprint) as writer:
         for batch in catalog.batches():
             with clock("encode"):
-                latents = _encode(encoder, batch, config.log_variance)
+                latents = encode_checked(encoder, batch, config.log_variance)
             with clock("parquet"):
                 writer.write(batch, *latents)
             if progress is not None:
@@ -165,16 +165,21 @@ def _write(
         "zero_vectors": writer.zero_vectors,
         "features": catalog.schema,
         "schema_fingerprint": catalog.schema.fingerprint,
-        "index": IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe),
+        "index": IndexSettings.of(index),
         "recall": MeasuredRecall(
             k=exact.k, value=recall, queries=len(exact.queries), tolerance=exact.tolerance
         ),
     }
 
 
-def _encode(
+def encode_checked(
     encoder: Encoder, batch: pa.RecordBatch, log_variance: bool
 ) -> tuple[np.ndarray] | tuple[np.ndarray, np.ndarray]:
+    """Latents (rows, d) of a batch of items, and their log-variances where wanted.
+
+    Raises:
+        BundleError: arrays of another shape or type.
+    """
     latents = encoder.encode_with_variance(batch) if log_variance else (encoder.encode(batch),)
     expected = (batch.num_rows, encoder.dimension)
     for array in latents:

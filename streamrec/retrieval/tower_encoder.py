@@ -20,8 +20,9 @@ from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.content import published_features
 from streamrec.retrieval.embeddings import to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
-from streamrec.retrieval.manifest import TOWERS, FileRecord
+from streamrec.retrieval.manifest import TOWERS
 from streamrec.retrieval.tower_model import TowerModel
+from streamrec.retrieval.unaltered import check_unaltered
 from streamrec.schema import FeatureSchema
 
 Load = Callable[[Path], TowerModel]
@@ -128,36 +129,19 @@ class BundleEncoder:
         folder = f"{TOWERS}/{names.CODEC}/"
         if not any(name.startswith(folder) for name in self._bundle.manifest.files):
             return None
-        self._verify(folder)
+        check_unaltered(self._bundle, folder)
         return FeatureCodec.load(self._bundle.path / folder)
 
     @cached_property
     def _towers(self) -> TowerEncoder:
         _ = self._bundle.recommender
-        self._verify(f"{TOWERS}/{names.MODEL}/", f"{TOWERS}/{names.ITEMS}")
+        check_unaltered(self._bundle, f"{TOWERS}/{names.MODEL}/", f"{TOWERS}/{names.ITEMS}")
         return TowerEncoder.load(self._bundle.path / TOWERS, self._load)
 
     @cached_property
     def _encoder(self) -> ItemEncoder:
-        self._verify("codec/", "model/")
+        check_unaltered(self._bundle, "codec/", "model/")
         return ItemEncoder.load(self._bundle.path)
-
-    def _verify(self, *parts: str) -> None:
-        """Whether the files are still those that were verified when the bundle was opened."""
-        for name, stated in self._bundle.manifest.files.items():
-            if not name.startswith(parts):
-                continue
-            path = self._bundle.path / name
-            try:
-                with path.open("rb") as file:
-                    found = FileRecord.of(file)
-            except OSError as error:
-                raise BundleError(
-                    f"{path}: cannot read a file of the bundle: {error.strerror or error}; "
-                    "open the current one"
-                ) from None
-            if found != stated:
-                raise BundleError(f"{path}: altered since the bundle was opened; publish again")
 
 
 def load_towers(folder: Path) -> TowerModel:

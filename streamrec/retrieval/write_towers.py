@@ -169,4 +169,4 @@ def _index(
     )
     recall = measured(index, vectors, queries, config.min_recall, seed)
     index.save(path)
-    return IndexSettings(kind=index.kind, lists=index.lists, nprobe=index.nprobe), recall
+    return IndexSettings.of(index), recall

@@ -1,9 +1,9 @@
 """Publishes in processes that a test can kill: imports once, then forks a child for each order it reads.
 
-Orders are JSON lines `{"root", "catalog", "keep", "repeat", "die_at", "towers"}` on stdin. The process id of
-the child is answered at once and its exit status at its end. `die_at` n kills the child, by SIGKILL, before
+Orders are JSON lines `{"root", "catalog", "keep", "repeat", "die_at", "towers", "refresh"}` on stdin. The
+process id of the child is answered at once and its exit status at its end. `die_at` n kills the child, by SIGKILL, before
 its n-th change of the file system. `towers` is the folder of towers to publish with the items of the current
-bundle, in place of the catalogue.
+bundle, in place of the catalogue. With `refresh` the catalogue refreshes the current bundle.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from typing import Any
 import pandas  # noqa: F401  (pyarrow loads it: once here, not in every child)
 from small_bundles import SCHEMA, PlainEncoder, SmallBatches, publish_small
 
+from streamrec.config import PublishConfig
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.publish_towers import publish_towers
+from streamrec.retrieval.refresh import compare, refresh
 
 CHANGES = ("fsync", "link", "rename", "replace", "symlink", "mkdir", "unlink", "rmdir")
 
@@ -51,6 +53,11 @@ def obey(order: dict[str, Any]) -> None:
         publish_towers(root, Bundle.open(root), Path(order["towers"]), order["keep"])
         return
     catalog = SmallBatches(Path(order["catalog"]), SCHEMA)
+    if order.get("refresh"):
+        bundle = Bundle.open(root)
+        changes = compare(bundle, catalog, max_removed=0.5)
+        refresh(root, bundle, catalog, changes, PublishConfig(keep=order["keep"]), encoder=PlainEncoder())
+        return
     for shift in range(order.get("repeat", 1)):
         publish_small(
             root,

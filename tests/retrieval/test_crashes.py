@@ -148,6 +148,35 @@ def test_a_death_while_towers_are_published_leaves_the_items_alone_or_both(
     assert {*outcomes} == {True, False}
 
 
+@pytest.mark.slow
+def test_a_death_while_a_bundle_is_refreshed_leaves_the_old_items_or_the_new_ones(
+    root: Path, publisher: Publisher, tmp_path: Path
+) -> None:
+    before = Bundle.open(root)
+    newer = make_catalog(tmp_path / "newer.parquet", make_table(200, seed=0)[20:])
+    outcomes = []
+    for step in range(1, 1_000):
+        copy = shutil.copytree(root, tmp_path / f"step-{step}", symlinks=True)
+        publisher.start(root=copy, catalog=newer.path, refresh=True, keep=KEEP, die_at=step)
+        status = publisher.wait()
+        now = Bundle.open(copy)
+        outcomes.append(now.manifest.version == before.manifest.version)
+        assert (now.manifest.rows, now.manifest.refreshed is None) == (
+            (200, True) if outcomes[-1] else (180, False)
+        )
+        assert now.neighbours("item-0100", k=3).ids
+        for version in Releases(copy).versions:
+            Bundle.open(copy / version)
+        publish_small(copy, newer, keep=KEEP)
+        assert_clean(copy)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+    assert step > 20
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert {*outcomes} == {True, False}
+
+
 def kill_at_random(publisher: Publisher, root: Path, catalog: Catalog, kills: int, longest: float) -> None:
     """Kill a process that publishes without end; every second time only after it has switched once."""
     random = np.random.default_rng(0)
