@@ -105,10 +105,11 @@ class Searcher:
         if wanted == 0:
             return [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
         scores, positions = self.index.search(queries, wanted, rows)
-        short = (positions < 0).any(axis=1)
-        if short.any():
+        short = np.flatnonzero(positions[:, -1] < 0)
+        if len(short):
             scores[short], positions[short] = self.index.search(queries[short], wanted, exact=True)
-        np.clip(scores, -1.0, 1.0, out=scores)
+        np.minimum(scores, 1.0, out=scores)
+        np.maximum(scores, -1.0, out=scores)
         if without is None:
             return list(zip(scores, positions, strict=True))
         kept = positions != without[:, None]

@@ -1,4 +1,4 @@
-"""`Authorised`: bearer tokens, where any is set."""
+"""`Tokens`: bearer tokens, where any is set."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import hmac
 import os
 from pathlib import Path
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from streamrec.errors import ConfigError
-from streamrec.serving.endpoint import send_problem
-from streamrec.serving.live import LiveBundle
 from streamrec.serving.problems import Problem
 
 TOKENS = "STREAMREC_TOKENS"
@@ -50,38 +48,36 @@ def read_tokens(file: Path | None) -> tuple[str, ...]:
     return tuple(tokens)
 
 
-class Authorised:
-    """Passes on only requests with one of the tokens; all, where there are no tokens."""
+class Tokens:
+    """The tokens of which a request must have one, where there are any."""
 
-    def __init__(self, app: ASGIApp, tokens: tuple[str, ...], live: LiveBundle) -> None:
-        self._app = app
+    def __init__(self, tokens: tuple[str, ...]) -> None:
         self._digests = [_digest(token.encode()) for token in tokens]
-        self._live = live
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on or refuse it."""
-        if (
-            not self._digests
-            or scope["type"] != "http"
-            or scope["path"] in OPEN
-            or scope["path"].startswith(OPEN_BELOW)
-            or self._known(_bearer(scope["headers"]))
-        ):
-            await self._app(scope, receive, send)
+    def check(self, scope: Scope) -> None:
+        """Let a request pass, or not.
+
+        Raises:
+            Problem: there are tokens, and it has none of them.
+        """
+        if not self._digests or _is_open(scope["path"]) or self._known(_bearer(scope["headers"])):
             return
-        problem = Problem(
+        raise Problem(
             401,
             "expected a known bearer token",
             "send the header Authorization: Bearer TOKEN",
             headers={"www-authenticate": "Bearer"},
         )
-        await send_problem(problem, self._live, send)
 
     def _known(self, token: bytes) -> bool:
         """Whether it is one of the tokens; the time that it takes does not tell how near it comes to any."""
         given = _digest(token)
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
         return any(matches)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_BELOW)
 
 
 def _bearer(headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -41,8 +41,9 @@ class Encoders:
         """
         table = features_table(rows, self._bundle.manifest.features, "item")
         with self._lock:
+            vectors = self._ask(lambda encoder: encoder.item_vectors(table))
             self._used.add("items")
-            return self._ask(lambda encoder: encoder.item_vectors(table))
+            return vectors
 
     def users(self, histories: Sequence[np.ndarray], rows: Sequence[Row] | None = None) -> np.ndarray:
         """Vectors (u, k) of users by the positions of the items that they have seen, and by raw features.
@@ -52,9 +53,10 @@ class Encoders:
             CatalogError: as `items`.
         """
         with self._lock:
-            self._used.add("users")
             if rows is None:
-                return self._ask(lambda encoder: encoder.histories(histories))
+                vectors = self._ask(lambda encoder: encoder.histories(histories))
+                self._used.add("users")
+                return vectors
             schema = self._ask(lambda encoder: encoder.user_schema)
             if schema is None:
                 raise Problem(

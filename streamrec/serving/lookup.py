@@ -7,7 +7,7 @@ whole column for every question. Here an id's hash names a bucket of about one r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -113,9 +113,9 @@ class IdLookup:
         chunk = bisect_right(self._firsts, row) - 1
         return self._chunks[chunk].id(row - self._firsts[chunk])
 
-    def ids(self, rows: Sequence[int] | np.ndarray) -> list[Id]:
+    def ids(self, rows: np.ndarray) -> list[Id]:
         """The ids of rows (n,)."""
-        return [self.id(row) for row in (rows.tolist() if isinstance(rows, np.ndarray) else rows)]
+        return [self.id(row) for row in rows.tolist()]
 
 
 def _mixed(word: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamrec.serving.live import State
 
@@ -24,8 +23,8 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which several workers add up their numbers."""
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 KIND = CONTENT_TYPE_LATEST.encode()
-UNKNOWN = "unknown"
-"""Route of requests that no operation answers."""
+OTHER = "other"
+"""Route of requests that no operation answers: the page, and paths that there are not."""
 
 
 class Metrics:
@@ -99,33 +98,6 @@ class Metrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
-
-
-class Measured:
-    """Counts and times every request; `key` is what the scope calls its operation."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics, key: str) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._key = key
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and note its answer."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        start, status = time.perf_counter(), 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            self._metrics.answered(scope.get(self._key, UNKNOWN), status, time.perf_counter() - start)
 
 
 def _forget_dead(folder: Path) -> None:

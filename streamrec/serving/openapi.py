@@ -87,8 +87,8 @@ async def _answer(operation: Operation, service: Service, example: Example) -> A
     async def receive() -> Message:
         return {"type": "http.request", "body": orjson.dumps(example.body), "more_body": False}
 
-    scope = {"path_params": example.path, "query_string": urlencode(example.query).encode()}
-    found = await operation.handle(Call(service, scope, receive))
+    scope = {"headers": [], "query_string": urlencode(example.query).encode()}
+    found = await operation.handle(Call(service, scope, receive, example.path))
     return orjson.loads(found.body)
 
 

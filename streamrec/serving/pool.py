@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from streamrec.retrieval.index import ItemIndex, use_threads
-from streamrec.serving.problems import Problem
+from streamrec.serving.problems import Problem, busy
 
 T = TypeVar("T")
 SHORT = 1_000_000
@@ -24,11 +24,12 @@ THREADS = 4
 class Pool:
     """A few threads and a bounded queue; a search in one of them may use several processors."""
 
-    def __init__(self, queue: int, workers: int = 1) -> None:
-        """Take the number of calls that may wait, and of processes that share the machine."""
+    def __init__(self, queue: int, seconds: float, workers: int = 1) -> None:
+        """Take the calls that may wait, the time for one, and the processes that share the machine."""
         processors = max(1, (os.cpu_count() or 1) // workers)
         self._threads = ThreadPoolExecutor(THREADS, "search", initializer=use_threads, initargs=(processors,))
         self._places = threading.Semaphore(queue)
+        self._seconds = seconds
 
     async def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, done in a thread.
@@ -36,15 +37,19 @@ class Pool:
         A call that is given up before its turn never runs; one that has begun keeps its place until it ends.
 
         Raises:
-            Problem: too many calls wait.
+            Problem: too many calls wait; the result did not come in time.
         """
         if not self._places.acquire(blocking=False):
-            raise Problem(
-                503, "too many requests wait", "try again", code="busy", headers={"retry-after": "1"}
-            )
+            raise busy("too many requests wait")
         future = self._threads.submit(work)
         future.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(future)
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise Problem(
+                503, f"no answer within {self._seconds:g} seconds", "ask for less at once", code="timeout"
+            ) from None
 
     async def run_if_long(self, work: Callable[[], T], cost: int) -> T:
         """The result of `work`, done at once where it is short: a thread takes longer to wake up."""
@@ -65,7 +70,8 @@ def search_cost(index: ItemIndex, queries: int, k: int, features: bool, exact: b
         features: whether their features are read too.
         exact: whether every vector is compared.
     """
-    rows = index.rows
-    if index.lists is not None and index.nprobe is not None and not exact:
-        rows = index.lists + rows * index.nprobe // index.lists
-    return queries * (rows * index.dimension + min(k, index.rows) * (FEATURES if features else ITEM))
+    compared = index.rows
+    if index.nprobe is not None and not exact:
+        lists = index.lists or 1
+        compared = lists + compared * index.nprobe // lists
+    return queries * (compared * index.dimension + k * (FEATURES if features else ITEM))

@@ -54,6 +54,11 @@ class Problem(Exception):
         return orjson.dumps({"error": self.content(), "bundle": version}, default=str)
 
 
+def busy(message: str) -> Problem:
+    """What to answer where the service has all that it can do at once."""
+    return Problem(503, message, "try again", code="busy", headers={"retry-after": "1"})
+
+
 def of_validation(error: ValidationError) -> Problem:
     """The first thing wrong with a body."""
     first = error.errors(include_url=False, include_context=False)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
@@ -16,6 +17,8 @@ MAX_VALUES = 1_000
 """Values of one column of a filter, or labels of one item."""
 MAX_PARAMETERS = 200
 """Parameters of a query."""
+_ONLY_K = re.compile(rb"(?:k=([1-9]\d{0,8}))?")
+"""The queries that most requests have: nothing, or `k` alone."""
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
@@ -142,8 +145,9 @@ class NeighboursQuery:
         Raises:
             Problem: an unknown or repeated parameter, or a value that is none.
         """
-        if not query:
-            return cls()
+        plain = _ONLY_K.fullmatch(query)
+        if plain is not None:
+            return cls(int(plain[1] or 10))
         k, features, where = [], [], dict[str, list[str]]()
         for name, value in parameters(query):
             if name == "k":

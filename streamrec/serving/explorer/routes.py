@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
-from starlette.routing import Route
 
 from streamrec.retrieval.index import normalised
 from streamrec.serving.answers import answer
-from streamrec.serving.endpoint import Answer, Call, Endpoint, Handle, Operation, Service
+from streamrec.serving.endpoint import Answer, Call, Handle, Operation
 from streamrec.serving.explorer.columns import ColumnCodes, kinds
 from streamrec.serving.explorer.maps import Maps
-from streamrec.serving.explorer.page import Page
 from streamrec.serving.explorer.suggest import suggest, title_column
 from streamrec.serving.problems import Problem
 from streamrec.serving.requests import Body, Ids, Number, parameters
@@ -171,15 +169,6 @@ class Explorer:
         if served.bundle.manifest.samples is None:
             raise Problem(404, f"bundle {served.version} has no synthetic samples")
         return await self._maps.samples(served)
-
-
-def explorer_routes(service: Service) -> list[Route]:
-    """The page, and the operations behind it."""
-    data = [
-        Route(operation.path, Endpoint(operation, service), methods=[operation.method])
-        for operation in Explorer().operations
-    ]
-    return [*Page().routes, *data]
 
 
 def _family(served: Served) -> str | None:
