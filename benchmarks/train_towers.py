@@ -41,7 +41,7 @@ from streamrec.models.softmax import log_inclusion, sampled_softmax
 from streamrec.models.two_tower import TwoTower
 from streamrec.recommenders.fit_towers import distinct
 from streamrec.recommenders.popularity import Popularity
-from streamrec.recommenders.towers import Scaling
+from streamrec.recommenders.scaling import Scaling
 from streamrec.training.loop import fit
 from streamrec.training.retrieval import EventBatch, EventWorld, SampledSoftmax
 from streamrec.training.settings import TrainConfig
@@ -79,11 +79,12 @@ def make_events(items: int, users: int, events: int) -> tuple[Interactions, np.n
 
 def make_world(events: Interactions, features: np.ndarray) -> tuple[EventWorld, EventBatch]:
     popularity = Popularity.of(events, HALF_LIFE_DAYS)
+    latents = np.zeros((len(features), 0), np.float32)
     histories = distinct(events.histories())
     starts = np.concatenate([[0], np.cumsum([len(history) for history in histories])])
     shares = (events.item_counts() + 1) / len(events)
     world = EventWorld(
-        content=torch.from_numpy(Scaling.of(features)(features)),
+        content=torch.from_numpy(Scaling.of(latents, features)(latents, features)),
         ids=torch.arange(1, len(features) + 1),
         features=torch.zeros(len(histories), 0),
         starts=torch.from_numpy(starts),
@@ -134,7 +135,6 @@ def tutorial_loss(model: TwoTower, world: EventWorld, batch: list[Tensor]) -> Te
     user = model.user(added.sum(1), seen.sum(1), world.features[users])
     content = world.content[candidates]
     popularity = world.log_popularity[periods.unsqueeze(1), candidates]
-    popularity = torch.where(ids > 0, popularity, model.expected_popularity(content))
     scores = model.sharpness * user @ model.item(ids, content).T + popularity
     hits = torch.zeros(len(users), len(world.content) + 1, dtype=torch.bool)
     hits.scatter_(1, torch.where(there, shown, len(world.content)), True)

@@ -40,7 +40,6 @@ class TwoTower(nn.Module):
                 table.weight[0] = 0
         self.item_content = nn.Sequential(nn.Linear(content, hidden), nn.GELU(), nn.Linear(hidden, d))
         self.history_content = nn.Linear(content, d, bias=False)
-        self.popularity = nn.Sequential(nn.Linear(content, hidden), nn.GELU(), nn.Linear(hidden, 1))
         self.profile = nn.Linear(user_features, d, bias=False) if user_features else None
         self.start = nn.Parameter(torch.randn(d) * 0.05)
         self.log_sharpness = nn.Parameter(torch.tensor(-math.log(config.temperature)))
@@ -52,10 +51,6 @@ class TwoTower(nn.Module):
     def item(self, ids: Tensor, content: Tensor) -> Tensor:
         """Vectors (n, d) of unit length of items with ids (n,) and content (n, F)."""
         return normalize(self.item_ids(ids) + self.item_content(content), dim=-1)
-
-    def expected_popularity(self, content: Tensor) -> Tensor:
-        """Log share of events (n,), up to a constant, that content (n, F) leads to expect of a new item."""
-        return self.popularity(content).squeeze(-1)
 
     def history(self, ids: Tensor, content: Tensor) -> Tensor:
         """What items (n,) add to the user who consumed them (n, d): by id, or without one by content."""

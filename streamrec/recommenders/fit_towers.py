@@ -14,6 +14,7 @@ from streamrec.interactions.content import ItemContent
 from streamrec.interactions.splits import Split
 from streamrec.interactions.table import Histories, Interactions
 from streamrec.models.two_tower import TwoTower
+from streamrec.recommenders.content_map import ContentMap
 from streamrec.recommenders.forms import known_items
 from streamrec.recommenders.judge import Judge
 from streamrec.recommenders.linear import LinearFactors
@@ -94,7 +95,7 @@ def fit_towers(
     """Train towers on `split.train`, choose everything else on `split.validation`, and fit again on both.
 
     The half-life of popularity (in a split by time) and the penalty of the linear part are chosen by
-    themselves, the mixture of the parts then one value at a time; not by item, where few items decide.
+    themselves, the mixture of the parts then one value at a time.
 
     Raises:
         RecommenderError: no training events.
@@ -103,8 +104,11 @@ def fit_towers(
     judge, ids = Judge.of(split, seed), split.train.item_ids.to_pylist()
     half_life = judge.half_life(split.train, config.half_lives_days) if split.kind == "time" else None
     penalty, linear = None, None
-    if len(split.train.item_ids) <= config.linear_items and split.cold is None:
-        penalty, factors = judge.linear(split.train, config.linear_penalties, config.linear_rank, seed)
+    if len(split.train.item_ids) <= config.linear_items:
+        _, scaled = scaled_content(split.train, content)
+        penalty, factors = judge.linear(
+            split.train, scaled, config.linear_penalties, config.linear_rank, seed
+        )
         linear = factors.take(known_items(split.train))
     towers, history = train_towers(
         split.train,
@@ -118,13 +122,21 @@ def fit_towers(
         split.cold_validation,
     )
     towers = replace(towers, linear=linear)
-    mixture, score = judge.mixture(towers, content, ids, user_features, tune=split.cold is None)
+    mixture, score = judge.mixture(towers, content, ids, user_features)
     final, _ = train_towers(split.fit, None, content, user_features, config, half_life, seed)
     if penalty is not None:
-        factors = LinearFactors.of(split.fit, penalty, config.linear_rank, seed)
+        _, scaled = scaled_content(split.fit, content)
+        factors = LinearFactors.of(split.fit, scaled, penalty, config.linear_rank, seed)
         linear = factors.take(known_items(split.fit))
     towers = replace(final.mixed(mixture), linear=linear)
     return FittedTowers(towers, history, half_life, penalty, score)
+
+
+def scaled_content(events: Interactions, content: ItemContent) -> tuple[Scaling, Floats]:
+    """Scaling of the content of the items with events, and the scaled content (I, F) of all."""
+    known = known_items(events)
+    scaling = Scaling.of(content.latents[known], content.features[known])
+    return scaling, scaling(content.latents, content.features)
 
 
 def train_towers(
@@ -149,10 +161,10 @@ def train_towers(
         candidates: (I,) items that validation events are told apart from; None: all.
     """
     known = known_items(events)
-    both = np.concatenate([content.latents, content.features], 1)
-    scaling = Scaling.of(both[known])
+    scaling, scaled = scaled_content(events, content)
     popularity = Popularity.of(events, half_life_days)
-    ids = np.zeros(len(both), np.int64)
+    expected = ContentMap.of(scaled[known], popularity.now[known, None])
+    ids = np.zeros(len(scaled), np.int64)
     ids[known] = np.arange(1, len(known) + 1)
     histories = distinct(events.histories())
     counts = np.array([len(history) for history in histories])
@@ -164,19 +176,19 @@ def train_towers(
         *map(
             torch.from_numpy,
             (
-                scaling(both),
+                scaled,
                 ids,
                 features.astype(np.float32),
                 np.concatenate([[0], np.cumsum(counts)]),
                 np.concatenate([rng.permutation(history) for history in histories]),
                 log_share,
                 popularity.table,
-                np.arange(len(both)) if candidates is None else np.flatnonzero(candidates),
+                np.arange(len(scaled)) if candidates is None else np.flatnonzero(candidates),
             ),
         )
     )
     torch.manual_seed(seed)
-    model = TwoTower(len(known), both.shape[1], features.shape[1], config.network)
+    model = TwoTower(len(known), scaled.shape[1], features.shape[1], config.network)
     last = len(popularity.table) - 1
     train = _batch(events, popularity.periods)
     followed = _spaced(events, 100) if validation is None else _spaced(validation, FOLLOWED)
@@ -185,7 +197,7 @@ def train_towers(
     history = fit(SampledSoftmax(model, world), train, held_out, settings, seed, callbacks)
     names = events.item_ids.to_pylist()
     vocabulary = tuple(names[position] for position in known)
-    return Towers(model.eval(), vocabulary, scaling, popularity.now[known], None), history
+    return Towers(model.eval(), vocabulary, scaling, popularity.now[known], expected, None), history
 
 
 def _spaced(events: Interactions, most: int) -> Interactions:

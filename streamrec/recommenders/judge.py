@@ -17,7 +17,7 @@ from streamrec.recommenders.popularity import Popularity
 from streamrec.recommenders.towers import Mixture, Towers
 
 LEARNED = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4)
-LINEAR = (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0)
+LINEAR = (0.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
 POPULARITY = (0.5, 0.8, 1.0, 1.2, 1.5)
 """Values of the mixture that validation chooses from."""
 GAIN = 1.01
@@ -70,11 +70,11 @@ class Judge:
         return max(choices, key=lambda days: self.score(Popularity.of(events, days).now[None]))
 
     def linear(
-        self, events: Interactions, penalties: Sequence[float], rank: int, seed: int
+        self, events: Interactions, content: Floats, penalties: Sequence[float], rank: int, seed: int
     ) -> tuple[float, LinearFactors]:
-        """The penalty with which the linear part alone ranks best, and that part."""
+        """The penalty with which the linear part alone ranks best, and that part; see `LinearFactors.of`."""
         history = events.matrix()[self.users]
-        tried = [(penalty, LinearFactors.of(events, penalty, rank, seed)) for penalty in penalties]
+        tried = [(penalty, LinearFactors.of(events, content, penalty, rank, seed)) for penalty in penalties]
         return max(tried, key=lambda pair: self.score((history @ pair[1].history) @ pair[1].item.T))
 
     def mixture(
@@ -83,12 +83,8 @@ class Judge:
         content: ItemContent,
         ids: Sequence[object],
         user_features: Floats | None,
-        tune: bool = True,
     ) -> tuple[Mixture, float]:
-        """The best weights of the parts, found one after another, twice over, and how well they rank.
-
-        Not tuned, they are those that the towers were trained with.
-        """
+        """The best weights of the parts, found one after another, twice over, and how well they rank."""
         features = None if user_features is None else user_features[self.users]
         users = towers.user_vectors(self.histories, content.latents, content.features, ids, features)
         parts = towers.item_parts(content.latents, content.features, ids)
@@ -100,11 +96,12 @@ class Judge:
             del grids["linear"]
 
         def ranks(mixture: Mixture) -> float:
-            return self.score(mixture.learned * learned + mixture.linear * linear + parts.popular(mixture))
+            popular = mixture.popularity * parts.popularity
+            return self.score(mixture.learned * learned + mixture.linear * linear + popular)
 
         best = Mixture()
         top = ranks(best)
-        for _ in range(2 if tune else 0):
+        for _ in range(2):
             for name, values in grids.items():
                 tried = [replace(best, **{name: value}) for value in values]
                 found = [ranks(mixture) for mixture in tried]

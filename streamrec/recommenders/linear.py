@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
 from streamrec.interactions.table import Interactions
+from streamrec.recommenders.content_map import ContentMap
 from streamrec.recommenders.ease import ease
+from streamrec.recommenders.forms import known_items
 
 ROUNDS = 4
 """Times that the diagonal is filled in again."""
@@ -25,17 +27,20 @@ class LinearFactors:
     """(I, r)."""
     item: Floats
     """(I, r)."""
+    new: ContentMap
+    """From the scaled content of an item without events to what `item` would be."""
 
     def take(self, items: NDArray[np.int64]) -> LinearFactors:
         """Factors of the items at these positions."""
-        return LinearFactors(self.history[items], self.item[items])
+        return LinearFactors(self.history[items], self.item[items], self.new)
 
     @classmethod
-    def of(cls, events: Interactions, penalty: float, rank: int, seed: int) -> LinearFactors:
+    def of(cls, events: Interactions, content: Floats, penalty: float, rank: int, seed: int) -> LinearFactors:
         """Factors of EASE's weights B (Steck 2019).
 
         Nobody is recommended what they have seen, so B's diagonal is free: it is filled in by the product
-        itself, over a few rounds. Rows count by the square root of their item's events.
+        itself, over a few rounds. Rows count by the square root of their item's events. Items without events
+        have what their scaled content (I, F) leads to expect.
 
         Raises:
             RecommenderError: too many items for the closed form.
@@ -49,7 +54,9 @@ class LinearFactors:
             diagonal = np.einsum("ir,r,ri->i", left, values, right)
             np.fill_diagonal(matrix, diagonal)
         root = np.sqrt(values)
-        return cls(
-            (left * root / counts).astype(np.float32),
-            np.ascontiguousarray((right.T * root).astype(np.float32)),
-        )
+        item = np.ascontiguousarray((right.T * root).astype(np.float32))
+        known = known_items(events)
+        new = ContentMap.of(content[known], item[known])
+        unknown = np.setdiff1d(np.arange(len(item)), known)
+        item[unknown] = new(content[unknown])
+        return cls((left * root / counts).astype(np.float32), item, new)

@@ -16,39 +16,16 @@ from numpy.typing import NDArray
 from streamrec.errors import BundleError
 from streamrec.models.settings import TwoTowerConfig
 from streamrec.models.two_tower import TwoTower
+from streamrec.recommenders.content_map import ContentMap
 from streamrec.recommenders.linear import LinearFactors
+from streamrec.recommenders.scaling import Scaling
 from streamrec.training.device import one_thread
 
-FORMAT = 1
+FORMAT = 2
 BLOCK_ROWS = 4_096
 """Items or users per forward pass."""
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Content of items as their tower sees it: centred, and of the same spread whatever the encoder.
-
-    One spread for all columns: were each scaled to deviation 1, what few items have would count for most.
-    """
-
-    mean: Floats
-    """(F,) over the items that the towers were trained on."""
-    deviation: Floats
-    """(1,) root of the mean variance of the columns that vary; 1 where none does."""
-
-    @classmethod
-    def of(cls, content: Floats) -> Scaling:
-        """From the content (n, F) of the training items."""
-        variances = content.var(0)
-        varying = variances[variances > 1e-12]
-        deviation = np.sqrt(varying.mean()) if len(varying) else 1.0
-        return cls(content.mean(0), np.array([deviation], np.float32))
-
-    def __call__(self, content: Floats) -> Floats:
-        """Scaled content (n, F)."""
-        return ((content - self.mean) / self.deviation).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -71,16 +48,8 @@ class ItemParts:
     """(n, d)."""
     linear: Floats
     """(n, r)."""
-    known: NDArray[np.bool_]
-    """(n,) which items were trained on."""
-    counted: Floats
-    """(n,) their log popularity; 0 for the others."""
-    expected: Floats
-    """(n,) the log popularity that content leads to expect."""
-
-    def popular(self, mixture: Mixture) -> Floats:
-        """(n,) the popularity part: counted and weighted where there are counts, else expected."""
-        return np.where(self.known, mixture.popularity * self.counted, self.expected).astype(np.float32)
+    popularity: Floats
+    """(n,) log popularity: counted where there are counts, else what content leads to expect."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +58,8 @@ class Towers:
 
     A vector has three parts: the learned one, the factors of the closed-form linear model (as the wide part
     of Cheng et al., "Wide & deep learning", 2016), and one number that is the item's log popularity, 1 for
-    every user. An item that was not trained on has the learned part by its content alone, no linear
-    factors, and the popularity that its content leads to expect.
+    every user. An item that was not trained on has the learned part by its content alone, and the factors
+    and the popularity that its content leads to expect.
     """
 
     model: TwoTower
@@ -99,6 +68,8 @@ class Towers:
     scaling: Scaling
     popularity: Floats
     """(V,) log popularity of those items."""
+    expected: ContentMap
+    """From scaled content to log popularity."""
     linear: LinearFactors | None
     """Factors of those items (V, r), where there are few enough of them."""
     mixture: Mixture = Mixture()
@@ -139,7 +110,7 @@ class Towers:
         parts = [
             mixture.learned * found.learned,
             mixture.linear * found.linear,
-            found.popular(mixture)[:, None],
+            mixture.popularity * found.popularity[:, None],
         ]
         return np.ascontiguousarray(np.concatenate(parts, 1), dtype=np.float32)
 
@@ -148,15 +119,18 @@ class Towers:
         rows = self.rows(ids)
         content = self._content(latents, features)
         learned = np.empty((len(rows), self.model.config.dimension), np.float32)
-        expected = np.empty(len(rows), np.float32)
         with torch.inference_mode(), one_thread(torch.device("cpu")):
             for start in range(0, len(rows), BLOCK_ROWS):
                 at = slice(start, start + BLOCK_ROWS)
                 block, known = torch.from_numpy(content[at]), torch.from_numpy(rows[at])
                 learned[at] = (self.model.sharpness * self.model.item(known, block)).numpy()
-                expected[at] = self.model.expected_popularity(block).numpy()
-        counted = np.concatenate([[0], self.popularity]).astype(np.float32)[rows]
-        return ItemParts(learned, self._linear("item", rows), rows > 0, counted, expected)
+        new = rows == 0
+        linear, popularity = self._linear("item", rows), np.empty(len(rows), np.float32)
+        popularity[~new] = self.popularity[rows[~new] - 1]
+        popularity[new] = self.expected(content[new])[:, 0]
+        if self.linear is not None:
+            linear[new] = self.linear.new(content[new])
+        return ItemParts(learned, linear, popularity)
 
     def user_vectors(
         self,
@@ -196,13 +170,13 @@ class Towers:
         return np.ascontiguousarray(np.concatenate(parts, 1), dtype=np.float32)
 
     def _content(self, latents: Floats, features: Floats) -> Floats:
-        both = np.concatenate([latents, features], 1)
-        if both.shape[1] != self.model.content:
+        width = len(self.scaling.mean)
+        if latents.shape[1] + features.shape[1] != width:
             raise BundleError(
                 f"items: found {latents.shape[1]} latents and {features.shape[1]} features, the towers read "
-                f"{self.model.content} in all; use the item encoder that the towers were trained with"
+                f"{width} in all; use the item encoder that the towers were trained with"
             )
-        return self.scaling(both)
+        return self.scaling(latents, features)
 
     def _linear(self, side: str, rows: NDArray[np.int64]) -> Floats:
         if self.linear is None:
@@ -216,9 +190,12 @@ class Towers:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = {"mean": self.scaling.mean, "deviation": self.scaling.deviation, "log": self.popularity}
+        arrays: dict[str, NDArray[Any]] = {"popularity": self.popularity}
+        parts: dict[str, Any] = {"scaling": self.scaling, "expected": self.expected}
         if self.linear is not None:
             arrays |= {"history": self.linear.history, "item": self.linear.item}
+            parts["new"] = self.linear.new
+        arrays |= {f"{part}.{name}": array for part, of in parts.items() for name, array in vars(of).items()}
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"towers.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
         save_file(tensors, folder / "weights.safetensors")
@@ -262,12 +239,16 @@ class Towers:
                 {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}
             )
             arrays = {name[7:]: t.numpy() for name, t in tensors.items() if name.startswith("towers.")}
-            linear = LinearFactors(arrays["history"], arrays["item"]) if "item" in arrays else None
+            linear = None
+            if "item" in arrays:
+                new = ContentMap(**_part(arrays, "new"))
+                linear = LinearFactors(arrays["history"], arrays["item"], new)
             return cls(
                 model.eval(),
                 tuple(found["items"]),
-                Scaling(arrays["mean"], arrays["deviation"]),
-                arrays["log"],
+                Scaling(**_part(arrays, "scaling")),
+                arrays["popularity"],
+                ContentMap(**_part(arrays, "expected")),
                 linear,
                 Mixture(**found["mixture"]),
             )
@@ -276,6 +257,12 @@ class Towers:
         except (ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise BundleError(f"{folder}: towers.json or weights.safetensors is broken ({reason})") from error
+
+
+def _part(arrays: dict[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:
+    """Arrays of one part, by their own names."""
+    start = f"{part}."
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _sums(rows: Floats, flat: NDArray[np.int64], counts: NDArray[np.int64]) -> Floats:

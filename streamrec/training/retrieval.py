@@ -65,10 +65,9 @@ class SampledSoftmax:
     """Cross entropy of an event's item against the items of the batch and others drawn uniformly.
 
     What the towers learn is what a user takes beyond what is popular: an item's log popularity at the time of
-    the event is added to its score, as a term that is not learned. An item whose id is hidden has the
-    popularity that its content leads to expect instead, which is learned: nothing that was counted reaches
-    the path of new items. Other items of the user are neither shown as negatives (accidental hits) nor,
-    where they are the target, in the history.
+    the event is added to its score, as a term that is not learned, whether the item is shown by its id or by
+    its content alone. So the path of new items has no popularity to explain. Other items of the user are
+    neither shown as negatives (accidental hits) nor, where they are the target, in the history.
 
     Args:
         model: the towers.
@@ -101,10 +100,8 @@ class SampledSoftmax:
         seen = other & (chance(*other.shape) < kept)
         named = chance(*other.shape) >= HIDDEN_IDS
         known = chance(len(users), 1) >= config.feature_dropout
-        encoded = self._encoded(candidates, ids)
-        scores, hits = self._scores(
-            users, periods, candidates, ids, encoded, shown, seen, other, named, known
-        )
+        vectors = self._model.item(ids, world.content[candidates])
+        scores, hits = self._scores(users, periods, candidates, vectors, shown, seen, other, named, known)
         log_q = log_inclusion(world.log_share[candidates], len(items), config.negatives, count)
         return sampled_softmax(scores, columns[: len(items)], log_q, hits).mean()
 
@@ -112,14 +109,14 @@ class SampledSoftmax:
         """`loss`: the mean over the events of the cross entropy among all items asked for, nothing hidden."""
         asked = self._world.asked
         ids = self._world.ids[asked]
-        encoded = self._encoded(asked, ids)
+        vectors = self._model.item(ids, self._world.content[asked])
         certain = torch.zeros(len(asked), device=asked.device)
         rows = max(1, VALIDATION_SCORES // len(asked))
         losses = []
         for users, items, periods in zip(*(tensor.split(rows) for tensor in tensors), strict=True):
             other, shown = self._others(users, items, generator)
             target = torch.searchsorted(asked, items)
-            scores, hits = self._scores(users, periods, asked, ids, encoded, shown, other, other)
+            scores, hits = self._scores(users, periods, asked, vectors, shown, other, other)
             losses.append(sampled_softmax(scores, target, certain, hits))
         return {"loss": torch.cat(losses).mean()}
 
@@ -127,18 +124,12 @@ class SampledSoftmax:
         """None."""
         return {}
 
-    def _encoded(self, items: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (c, d) of items shown with ids (c,), and their expected log popularity (c,)."""
-        content = self._world.content[items]
-        return self._model.item(ids, content), self._model.expected_popularity(content)
-
     def _scores(
         self,
         users: Tensor,
         periods: Tensor,
         candidates: Tensor,
-        ids: Tensor,
-        encoded: tuple[Tensor, Tensor],
+        vectors: Tensor,
         shown: Tensor,
         seen: Tensor,
         other: Tensor,
@@ -149,14 +140,14 @@ class SampledSoftmax:
 
         Args:
             users, periods: (n,) of the events.
-            candidates, ids: (c,) items, rising, and the ids that they are shown with.
-            encoded: their vectors and expected popularity, see `_encoded`.
+            candidates: (c,) items, rising.
+            vectors: (c, d) of them.
             shown, seen, other: (n, L) items of the users, which are in the history, which are no negatives.
             named: (n, L) which of those items are shown with their ids; True: all that have one.
             known: (n, 1) whose features are shown; None: everybody's.
         """
-        world, (vectors, expected) = self._world, encoded
-        popularity = torch.where(ids > 0, _cells(world.log_popularity, periods, candidates), expected)
+        world = self._world
+        popularity = _cells(world.log_popularity, periods, candidates)
         shown_ids = world.ids[shown]
         by_id = named & (shown_ids > 0)
         history = _bag(shown_ids, self._model.history_ids.weight, (seen & by_id).to(world.content.dtype))

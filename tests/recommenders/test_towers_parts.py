@@ -17,13 +17,18 @@ from streamrec.interactions.splits import split_by_user
 from streamrec.interactions.table import Interactions
 from streamrec.models.settings import TwoTowerConfig
 from streamrec.models.two_tower import TwoTower
+from streamrec.recommenders.content_map import PENALTIES, ContentMap
 from streamrec.recommenders.ease import ease
 from streamrec.recommenders.judge import Judge
 from streamrec.recommenders.linear import LinearFactors
 from streamrec.recommenders.popularity import PRIOR_COUNT, Popularity
-from streamrec.recommenders.towers import Mixture, Scaling, Towers
+from streamrec.recommenders.ridge import regress
+from streamrec.recommenders.scaling import STEPS, Scaling
+from streamrec.recommenders.towers import Mixture, Towers
 
 DAY = 86_400_000_000
+NOTHING = np.zeros((30, 5), np.float32)
+"""Content of items that are all alike."""
 
 
 def make_events(
@@ -62,11 +67,17 @@ def content() -> ItemContent:
 def make_towers(events: Interactions, known: int = 25, linear: bool = True) -> Towers:
     torch.manual_seed(0)
     model = TwoTower(known, 5, 0, TwoTowerConfig(dimension=6, hidden=4)).eval()
-    factors = LinearFactors.of(events, 10.0, 8, 0).take(np.arange(known)) if linear else None
     rng = np.random.default_rng(2)
-    scaling = Scaling.of(rng.normal(1, 3, size=(50, 5)).astype(np.float32))
+    seen = rng.normal(1, 3, size=(known, 5)).astype(np.float32)
+    scaling = Scaling.of(seen, seen[:, :0])
+    scaled = scaling(seen, seen[:, :0])
+    factors = LinearFactors.of(events.select(events.items < known), NOTHING, 10.0, 8, 0) if linear else None
+    if factors is not None:
+        factors = replace(factors.take(np.arange(known)), new=ContentMap.of(scaled, factors.item[:known]))
+    popularity = rng.normal(size=known).astype(np.float32)
+    expected = ContentMap.of(scaled, popularity[:, None])
     vocabulary = tuple(f"i{n}" for n in range(known))
-    return Towers(model, vocabulary, scaling, rng.normal(size=known).astype(np.float32), factors)
+    return Towers(model, vocabulary, scaling, popularity, expected, factors)
 
 
 def test_without_a_half_life_popularity_is_the_log_of_counts() -> None:
@@ -92,11 +103,11 @@ def test_an_event_counts_half_after_the_half_life() -> None:
 
 def test_factors_of_full_rank_are_the_closed_form_off_the_diagonal(events: Interactions) -> None:
     weights = np.asarray(ease(events, 5.0).similarity)
-    factors = LinearFactors.of(events, 5.0, 30, 0)
+    factors = LinearFactors.of(events, NOTHING, 5.0, 30, 0)
     product = factors.history @ factors.item.T
     off = ~np.eye(30, dtype=bool)
     assert np.abs(product - weights)[off].max() < 1e-4
-    narrow = LinearFactors.of(events, 5.0, 4, 0)
+    narrow = LinearFactors.of(events, NOTHING, 5.0, 4, 0)
     assert narrow.item.shape == (30, 4)
     error = np.linalg.norm((narrow.history @ narrow.item.T - weights)[off])
     assert 1e-3 < error < 0.8 * np.linalg.norm(weights[off])
@@ -104,10 +115,58 @@ def test_factors_of_full_rank_are_the_closed_form_off_the_diagonal(events: Inter
 
 def test_one_spread_for_all_columns() -> None:
     content = np.array([[0, 0, 5], [2, 0, 5], [0, 0, 5], [2, 8, 5]], np.float32)
-    scaled = Scaling.of(content)(content)
+    scaled = Scaling.of(content[:, :1], content[:, 1:])(content[:, :1], content[:, 1:])
+    assert scaled.shape == (4, 3), "few values: no steps"
     assert np.allclose(scaled.mean(0), 0)
     assert scaled[:, :2].var(0).mean() == pytest.approx(1)
     assert scaled[:, 1].std() > scaled[:, 0].std(), "rare labels are not blown up, frequent ones not shrunk"
+
+
+def test_a_number_has_a_step_at_each_of_its_quantiles() -> None:
+    years = np.arange(1_900, 2_000, dtype=np.float32)[:, None]
+    scaling = Scaling.of(np.zeros((100, 0), np.float32), years)
+    steps = scaling(np.zeros((100, 0), np.float32), years)[:, 1:]
+    assert steps.shape == (100, STEPS)
+    assert set(np.unique(steps)) == {0, 1}
+    assert (np.diff(steps.sum(1)) >= 0).all()
+    assert (steps.mean(0)[1:] < steps.mean(0)[:-1]).all(), "as many items between any two"
+    assert steps[-1].all()
+    assert not steps[0].any()
+    latents = Scaling.of(years, np.zeros((100, 0), np.float32))
+    assert len(latents.thresholds) == 0, "latents are smooth"
+
+
+def test_a_map_leaves_each_item_out_to_find_its_penalty() -> None:
+    rng = np.random.default_rng(5)
+    content = rng.normal(size=(60, 20)).astype(np.float32)
+    noise = rng.normal(size=(60, 1))
+    weights = rng.normal(size=(20, 1))
+    targets = np.concatenate([3 + content @ weights + 0.01 * noise, noise], 1).astype(np.float32)
+    found = ContentMap.of(content, targets)
+    for column in range(2):
+        errors = []
+        for penalty in PENALTIES:
+            guesses = []
+            for out in range(60):
+                kept = np.arange(60) != out
+                centre, fitted = regress(content[kept], targets[kept, column : column + 1], penalty)
+                guesses.append(targets[kept, column].mean() + (content[out] - centre) @ fitted[:, 0])
+            errors.append(((targets[:, column] - guesses) ** 2).sum())
+        best = PENALTIES[int(np.argmin(errors))]
+        assert best == (PENALTIES[0] if column == 0 else PENALTIES[-1])
+        expected = regress(content, targets[:, column : column + 1], best)[1][:, 0]
+        assert np.allclose(found.weights[:, column], expected, atol=1e-4)
+    assert np.allclose(found(content)[:, 0], targets[:, 0], atol=0.3)
+
+
+def test_a_new_item_has_the_factors_of_its_content(events: Interactions) -> None:
+    """Content that tells the items apart by who takes them: a new item is taken by the same users."""
+    known = events.select((events.items != 0) & (events.items != 29))
+    content = LinearFactors.of(events, NOTHING, 5.0, 4, 0).item
+    factors = LinearFactors.of(known, content, 5.0, 8, 0)
+    expected = factors.new(content[[0, 29]])
+    assert np.array_equal(factors.item[[0, 29]], expected)
+    assert np.abs(expected).max() > 1e-3
 
 
 def test_scores_are_the_mixed_sum_of_the_parts(events: Interactions, content: ItemContent) -> None:
@@ -122,10 +181,11 @@ def test_scores_are_the_mixed_sum_of_the_parts(events: Interactions, content: It
     assert towers.linear is not None
     history = np.zeros((3, 25), np.float32)
     history[0, [0, 3]] = history[2, 7] = 1  # item 29 was not trained on
-    linear = np.zeros((3, 30), np.float32)
-    linear[:, :25] = history @ towers.linear.history @ towers.linear.item.T
-    popular = np.concatenate([1.5 * towers.popularity, parts.expected[25:]])
-    expected = 0.5 * users[:, :6] @ parts.learned.T + 3.0 * linear + popular
+    new = towers.scaling(content.latents[25:], content.features[25:])
+    factors = np.concatenate([towers.linear.item, towers.linear.new(new)])
+    linear = history @ towers.linear.history @ factors.T
+    popularity = np.concatenate([towers.popularity, towers.expected(new)[:, 0]])
+    expected = 0.5 * users[:, :6] @ parts.learned.T + 3.0 * linear + 1.5 * popularity
     assert np.allclose(users @ items.T, expected, atol=1e-4)
 
 
@@ -166,7 +226,7 @@ def test_broken_towers_are_refused(events: Interactions, tmp_path: Path) -> None
     make_towers(events).save(tmp_path)
     text = (tmp_path / "towers.json").read_text()
     (tmp_path / "towers.json").write_text(text.replace('"two_tower"', '"three_tower"'))
-    with pytest.raises(BundleError, match="found format 1 of 'three_tower', expected 1 of 'two_tower'"):
+    with pytest.raises(BundleError, match="found format 2 of 'three_tower', expected 2 of 'two_tower'"):
         Towers.load(tmp_path)
     (tmp_path / "towers.json").write_text(text.replace('"i3",', ""))
     with pytest.raises(BundleError, match="is broken"):
@@ -190,7 +250,7 @@ def test_score_is_ndcg_and_recall_of_what_is_not_seen(events: Interactions) -> N
 def test_the_mixture_turns_to_the_part_that_knows(events: Interactions, content: ItemContent) -> None:
     split = split_by_user(events, 0.2, 0.2, 0)
     judge, ids = Judge.of(split, 0), split.train.item_ids.to_pylist()
-    penalty, factors = judge.linear(split.train, (1.0, 30.0), 16, 0)
+    penalty, factors = judge.linear(split.train, NOTHING, (1.0, 30.0), 16, 0)
     assert penalty in (1.0, 30.0)
     towers = replace(make_towers(events, known=30), linear=factors)  # the learned part is drawn at random
     mixture, score = judge.mixture(towers, content, ids, None)

@@ -19,7 +19,7 @@ from streamrec.interactions.content import ItemContent
 from streamrec.interactions.table import Interactions
 from streamrec.models.item_vae import ItemVAE
 from streamrec.models.settings import ItemVAEConfig, TwoTowerConfig
-from streamrec.recommenders.fit_towers import train_towers
+from streamrec.recommenders.fit_towers import scaled_content, train_towers
 from streamrec.recommenders.linear import LinearFactors
 from streamrec.recommenders.settings import TowersConfig, TowersTrainConfig
 from streamrec.recommenders.towers import Mixture, Towers
@@ -78,7 +78,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     towers, _ = train_towers(known, None, content, features, config, None, 0)
     if request.param:
-        factors = LinearFactors.of(known, 50.0, 12, 0).take(np.unique(known.items))
+        _, scaled = scaled_content(known, content)
+        factors = LinearFactors.of(known, scaled, 50.0, 12, 0).take(np.unique(known.items))
         towers = replace(towers, linear=factors).mixed(Mixture(0.5, 4.0, 0.8))
     write_towers(
         folder / "towers",

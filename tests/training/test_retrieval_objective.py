@@ -72,32 +72,25 @@ def test_a_window_of_a_long_history_has_no_item_twice(events: EventBatch, world:
 
 def test_other_items_of_the_user_are_no_negatives(events: EventBatch, world: EventWorld) -> None:
     objective = SampledSoftmax(model(), world)
-    asked, ids = world.asked, world.ids
+    asked = world.asked
+    vectors = objective.module.item(world.ids, world.content)
     other, shown = objective._others(events.users, events.items, torch.Generator().manual_seed(2))
-    _, hits = objective._scores(
-        events.users, events.periods, asked, ids, objective._encoded(asked, ids), shown, other, other
-    )
+    _, hits = objective._scores(events.users, events.periods, asked, vectors, shown, other, other)
     for row in range(0, len(events), 7):
         expected = set(taste(int(events.users[row]))) - {int(events.items[row])}
         assert set(np.flatnonzero(hits[row].numpy())) == expected
 
 
-def test_popularity_is_added_and_an_item_without_id_has_the_expected_one(
-    events: EventBatch, world: EventWorld
-) -> None:
-    shifted = replace(world, log_popularity=torch.full((1, ITEMS), 2.5), ids=world.ids * (world.ids != 3))
+def test_popularity_is_added_whether_an_item_has_an_id_or_not(events: EventBatch, world: EventWorld) -> None:
+    counted = torch.arange(float(ITEMS))[None]
     asked, few = world.asked, events.users[:4]
     found = []
-    for one in (replace(shifted, log_popularity=world.log_popularity), shifted):
+    for one in (world, replace(world, log_popularity=counted)):
         objective = SampledSoftmax(model(), one)
+        vectors = objective.module.item(world.ids * (world.ids != 3), world.content)
         other, shown = objective._others(few, events.items[:4], torch.Generator().manual_seed(3))
-        encoded = objective._encoded(asked, one.ids)
-        found.append(
-            objective._scores(few, events.periods[:4], asked, one.ids, encoded, shown, other, other)[0]
-        )
-    expected = torch.full((ITEMS,), 2.5)
-    expected[2] = 0
-    assert torch.allclose(found[1] - found[0], expected.expand(4, -1), atol=1e-5)
+        found.append(objective._scores(few, events.periods[:4], asked, vectors, shown, other, other)[0])
+    assert torch.allclose(found[1] - found[0], counted.expand(4, -1), atol=1e-5)
 
 
 def test_training_finds_who_takes_what(events: EventBatch, world: EventWorld) -> None:
