@@ -55,3 +55,12 @@ class RunLockedError(StreamRecError):
 
 class TimeLimitError(StreamRecError):
     """A stage or a run took longer than its settings allow."""
+
+
+class NotPromotedError(StreamRecError):
+    """A challenger was refused: gates against the champion do not hold. What was published stays as it was."""
+
+    def __init__(self, message: str, decision: str) -> None:
+        """`decision` is the whole of it, for a screen."""
+        super().__init__(message)
+        self.decision = decision

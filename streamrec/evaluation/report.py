@@ -91,6 +91,19 @@ class AugmentersReport:
 
 
 @dataclass(frozen=True)
+class PromotionReport:
+    """Whether the encoder replaces the one in use, and why."""
+
+    headline: str
+    """In one sentence."""
+    promoted: bool
+    lines: Sequence[Sequence[str]]
+    """A header and a line per gate: gate, figures, outcome (`passed`, `failed` or another), reason."""
+    notes: Sequence[str] = ()
+    """What to know of the comparison."""
+
+
+@dataclass(frozen=True)
 class RunReport:
     """What is told of a run; a part that a run did not come to is None."""
 
@@ -106,6 +119,7 @@ class RunReport:
     published: Published | None = None
     durations: Durations | None = None
     augmenters: AugmentersReport | None = None
+    promotion: PromotionReport | None = None
 
 
 def write_report(path: Path, report: RunReport) -> None:

@@ -16,7 +16,7 @@ from streamrec.catalog.checks import Check, ValidationResult
 from streamrec.catalog.ingest import Ingested
 from streamrec.config import parse_config
 from streamrec.evaluation.evaluate import evaluate_item_encoder
-from streamrec.evaluation.report import Durations, Published, RunReport, render, write_report
+from streamrec.evaluation.report import Durations, PromotionReport, Published, RunReport, render, write_report
 from streamrec.training.history import History
 
 
@@ -207,6 +207,28 @@ def test_the_bundle_and_how_to_ask_it(report: RunReport, page: Page) -> None:
     compile(code, "snippet", "exec")
     assert f'"{out / "published"}"' in code
     assert '"it\'s-1"' in code
+
+
+def test_a_decision_is_told_gate_by_gate(report: RunReport) -> None:
+    header = ("gate", "champion", "challenger", "at least", "outcome", "reason")
+    lines = (
+        header,
+        ("purity of <kind>", "0.9000", "0.5000", "0.8500", "failed", "-0.4; lower by more than 0.05"),
+        ("list overlap", "–", "0.8000", "0.5000", "passed", "fine"),
+        ("variance kept", "–", "–", "–", "not applicable", "no numbers"),
+    )
+    promotion = PromotionReport("Not promoted: purity of <kind>.", False, lines, ("Asked 90 items.",))
+    text = render(replace(report, promotion=promotion, published=None))
+    found = Page(text)
+    assert "refused Not promoted: purity of <kind>." in found.text
+    assert "purity of <kind> 0.9000 0.5000 0.8500 failed -0.4; lower by more than 0.05" in found.text
+    assert "Asked 90 items." in found.text
+    assert {r[1:] for r in found.references if r.startswith("#")} <= set(found.ids)
+    assert re.findall(r'<span class="([^"]*)">(?:failed|passed|not applicable)<', text)[-3:] == [
+        "tag critical",
+        "tag passed",
+        "soft",
+    ]
 
 
 def test_time_is_split_between_compute_and_the_rest(page: Page) -> None:
