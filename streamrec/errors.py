@@ -58,7 +58,7 @@ class TimeLimitError(StreamRecError):
 
 
 class NotPromotedError(StreamRecError):
-    """A challenger was refused: gates against the champion do not hold. What was published stays as it was."""
+    """Gates against the champion do not hold for a challenger. What was published stays as it was."""
 
     def __init__(self, message: str, decision: str) -> None:
         """`decision` is the whole of it, for a screen."""
