@@ -207,7 +207,7 @@ def broken(published: Path) -> list[str]:
 
 def last_finished(stack: Stack, begun: float) -> str:
     """The newest file that a run has left: how far it had come."""
-    files = [path for path in (stack.folder / "data").rglob("*") if path.is_file()]
+    files = [path for path in (stack.folder / "data").rglob("[!.]*") if path.is_file()]
     newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
     if newest is None or newest.stat().st_mtime < begun:
         return "begun"

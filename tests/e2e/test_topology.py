@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from composed import Composed
-from servers import PASSWORD, answers, free_port, kill, postgres, running, wait_for
+from servers import PASSWORD, Alerts, answers, free_port, kill, postgres, running, shorten, wait_for
 
 from streamrec.config import TrackConfig
 from streamrec.promotion.gates import GatesConfig
@@ -30,34 +27,6 @@ ENDED = ("Completed", "Failed", "Crashed", "NotPromoted")
 AUTH = ("admin", "of-the-test")
 TOKEN = "of-a-caller-in-the-test"
 CALLER = {"Authorization": f"Bearer {TOKEN}"}
-
-
-class Alerts:
-    """A webhook on loopback that keeps the texts it is sent."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        texts = self.texts
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                texts.append(json.loads(body)["text"])
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}/alerts"
-
-    def about(self, name: str) -> list[str]:
-        return [text for text in self.texts if text.startswith(f"{name}: ")]
 
 
 class Stack:
@@ -171,13 +140,6 @@ class Stack:
             return None
         return str(done.json()["bundle"]) if done.status_code == 200 else None
 
-    def shorten(self, automation: str, seconds: int) -> None:
-        """Let an automation wait for less long."""
-        (found,) = self.call("POST", "/automations/filter", {"automations": {"name": {"any_": [automation]}}})
-        found["trigger"]["within"] = seconds
-        fields = ("name", "description", "enabled", "trigger", "actions")
-        self.call("PUT", f"/automations/{found['id']}", {field: found[field] for field in fields})
-
 
 def config(stack: Stack, **more: Any) -> dict[str, Any]:
     """A run of the items that takes seconds."""
@@ -266,8 +228,8 @@ def test_the_stack_publishes_serves_and_alerts(
     assert here.call("GET", f"/flow_runs/{failed}")["name"] in here.alerts.about("streamrec-run-failed")[0]
 
     # The worker's machine goes down in the middle of a run: run and worker are missed.
-    here.shorten("streamrec-run-vanished", 60)
-    here.shorten("streamrec-worker-gone", 10)
+    shorten(here.call, "streamrec-run-vanished", 60)
+    shorten(here.call, "streamrec-worker-gone", 10)
     lost = here.run("item-embeddings/daily", config(here, train={"epochs": 5_000}))
     wait_for("no run", lambda: here.state(lost) == "Running", 120, here.log("worker"))
     time.sleep(5)
