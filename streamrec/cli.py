@@ -16,11 +16,12 @@ import typer
 
 from streamrec.commands.items import register as register_items
 from streamrec.commands.options import ConfigFile, Fresh, Out, OutOverride, Settings, Verbose
+from streamrec.commands.promotion import register as register_promotion
 from streamrec.commands.recommend import conditions
 from streamrec.commands.recommend import register as register_recommend
 from streamrec.commands.retrieve import register as register_retrieve
 from streamrec.commands.serve import register as register_serve
-from streamrec.errors import CatalogError, ConfigError, StreamRecError
+from streamrec.errors import CatalogError, ConfigError, NotPromotedError, StreamRecError
 
 if TYPE_CHECKING:
     from streamrec.config import RunConfig
@@ -39,6 +40,8 @@ def main() -> None:
     try:
         app()
     except StreamRecError as error:
+        if isinstance(error, NotPromotedError):
+            print(error.decision)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
 
@@ -279,13 +282,15 @@ def search(
 
 @app.command()
 def info(out: Out = Path("data")) -> None:
-    """Describe the current bundle."""
+    """Describe the current bundle, and name the others."""
     from streamrec.retrieval.bundle import resolve
     from streamrec.retrieval.manifest import MANIFEST, Manifest
-    from streamrec.screens import manifest_page
+    from streamrec.retrieval.releases import Releases
+    from streamrec.screens import manifest_page, versions_list
 
     path = resolve(out / "published")
     print(manifest_page(path, Manifest.read(path / MANIFEST)))
+    print(versions_list(Releases(path.parent).versions, path.name))
 
 
 @app.command()
@@ -323,6 +328,7 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
 register_items(app)
 register_retrieve(app)
 register_recommend(app)
+register_promotion(app)
 register_serve(app)
 
 if __name__ == "__main__":

@@ -55,6 +55,12 @@ def manifest_page(path: Path, manifest: Manifest) -> str:
     return align(facts)
 
 
+def versions_list(versions: list[str], current: str) -> str:
+    """Versions of the bundles that are there, the newest first: those that `streamrec rollback` goes to."""
+    lines = (f"  {version}{'  current' * (version == current)}" for version in reversed(versions))
+    return "\n".join(["versions", *lines])
+
+
 def _tower_facts(towers: PublishedTowers | None) -> list[tuple[str, str]]:
     if towers is None:
         return [("towers", "none: the bundle recommends to no user; train some with streamrec retrieve")]

@@ -18,6 +18,7 @@ from streamrec.evaluation.latents import feature_matrix
 from streamrec.interactions.file import load_interactions
 from streamrec.interactions.splits import split
 from streamrec.interactions.table import Interactions
+from streamrec.promotion.challenger import CONFIG
 from streamrec.promotion.champion import NoChampion
 from streamrec.recommenders.fit_towers import TowersRecommender, distinct
 from streamrec.retrieval import towers as names
@@ -28,8 +29,6 @@ from streamrec.retrieval.tower_encoder import TowerEncoder
 from streamrec.runs import run_that_registered
 from streamrec.user_config import UserRetrievalConfig
 
-CONFIG = "config.yaml"
-"""The settings of a run, in its folder."""
 CHAMPION = "champion"
 """Name of the champion among recommenders."""
 

@@ -28,6 +28,8 @@ from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.manifest import TowerFacts
 from streamrec.user_config import UserRetrievalConfig
 
+AGAINST_BASELINES = "against the baselines"
+"""Ending of the names of the gates of `baseline_rows`."""
 MIN_USERS = 30
 """Towers are not compared with the champion by fewer users."""
 
@@ -102,7 +104,7 @@ def baseline_rows(verdict: Verdict) -> tuple[Row, ...]:
         closest, mine = verdict.closest(figure), verdict.figures[figure]
         rows.append(
             Row(
-                gate=f"{figure} against the baselines",
+                gate=f"{figure} {AGAINST_BASELINES}",
                 challenger=mine,
                 bound=mine - closest.mean,
                 outcome="passed" if held else "failed",

@@ -152,6 +152,18 @@ def promote(store: TrackingStore, version: int, tags: Mapping[str, str] | None =
     return _registered(client.get_model_version(name, number))
 
 
+def version_of(store: TrackingStore, version: int) -> RegisteredModel:
+    """A version by its number.
+
+    Raises:
+        TrackingError: there is no such version.
+    """
+    try:
+        return _registered(store.client.get_model_version(store.model_name, str(version)))
+    except MlflowException as error:
+        raise TrackingError(f"{store.model_name}: no version {version}: {error.message}") from error
+
+
 def tag_version(store: TrackingStore, version: int, tags: Mapping[str, str | None]) -> None:
     """Set tags of a version; None takes one away.
 

@@ -24,9 +24,9 @@ from streamrec.fit_user_retrieval import (
 )
 from streamrec.interactions.ingest import ingest_interactions
 from streamrec.interactions.splits import split
+from streamrec.promotion.challenger import CONFIG
 from streamrec.promotion.champion import NoChampion
 from streamrec.promotion.champion_towers import (
-    CONFIG,
     ChampionTowers,
     events_trained_on,
     find_champion_towers,
