@@ -72,7 +72,7 @@ class FinishedStages:
 
     def keep(self, stage: KeptStage, value: Any) -> None:
         """Keep what a stage returned and wrote into the run's folder; without a key, only its digest."""
-        content = _replaced(_adapter(stage).dump_python(value, mode="json"), str(self._folder), RUN_FOLDER)
+        content = _replaced(adapter(stage).dump_python(value, mode="json"), str(self._folder), RUN_FOLDER)
         key = self.key(stage)
         if key is None:
             self._digests[stage.name] = digest(file_checksums(self._folder, stage.files) or content)
@@ -88,12 +88,13 @@ class FinishedStages:
     def _read(self, stage: KeptStage, output: Output) -> Any:
         """The value of an output; None where the class that reads it has changed since."""
         try:
-            return _adapter(stage).validate_python(_replaced(output.value, RUN_FOLDER, str(self._folder)))
+            return adapter(stage).validate_python(_replaced(output.value, RUN_FOLDER, str(self._folder)))
         except (ValueError, StreamRecError):
             return None
 
 
-def _adapter(stage: KeptStage) -> TypeAdapter[Any]:
+def adapter(stage: KeptStage) -> TypeAdapter[Any]:
+    """Turns what a stage returns into JSON and back."""
     return TypeAdapter(stage.output_type)
 
 
