@@ -77,7 +77,7 @@ def test_models_and_training_need_only_torch_and_the_layout(root: Path, room: st
 
 def test_rooms_import_only_rooms_before_them(root: Path) -> None:
     order = ["catalog", "interactions", "models", "training", "evaluation", "recommenders"]
-    order += ["retrieval", "serving"]
+    order += ["retrieval", "promotion", "serving"]
     wrong = {
         f"{path.relative_to(root)}: {name}"
         for rank, room in enumerate(order)
