@@ -241,6 +241,20 @@ class ItemIndex:
         scores, positions = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
         return scores, positions
 
+    def neighbours_of(self, position: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The `k` best rows for the vector of a row, itself among them; a shorter way than `search`.
+
+        Returns:
+            Scores (k,), best first, and positions (k,), -1 where the lists probed held fewer.
+        """
+        query = np.empty((1, self._index.d), dtype=np.float32)
+        scores, positions = np.empty(k, dtype=np.float32), np.empty(k, dtype=np.int64)
+        at = faiss.swig_ptr(query)
+        # What FAISS's Python functions check and allocate around these takes a fifth of a search's time.
+        self._index.reconstruct_c(position, at)
+        self._index.search_c(1, at, k, faiss.swig_ptr(scores), faiss.swig_ptr(positions), self._as_published)
+        return scores, positions
+
     @property
     def _as_published(self) -> Any:
         """Settings of a search among all rows, made once: that takes a fifth as long as such a search."""

@@ -58,8 +58,8 @@ class Searcher:
             BundleError: unknown item, column or value; `k` below 1.
         """
         own = np.array([self.items.position(item_id)])
-        found = self.nearest(self.index.vectors(own), k, where, own if exclude_self else None)
-        return self._neighbours(*found[0])
+        scores, positions = self.nearest(self.index.vectors(own), k, where, own if exclude_self else None)
+        return self._neighbours(scores[0], positions[0])
 
     def search(self, vectors: np.ndarray, k: int = 10, where: Where | None = None) -> list[Neighbours]:
         """The `k` items closest to each of the vectors (q, d), or to one vector (d,), by cosine.
@@ -81,18 +81,23 @@ class Searcher:
         broken = np.flatnonzero(~np.isfinite(queries).all(axis=1))
         if len(broken):
             raise BundleError(f"query: vector {broken[0]} is not finite; remove NaN and infinity")
-        return [self._neighbours(*found) for found in self.nearest(normalised(queries), k, where)]
+        found = self.nearest(normalised(queries), k, where)
+        return [self._neighbours(*row) for row in zip(*found, strict=True)]
 
     def nearest(
         self, queries: np.ndarray, k: int, where: Where | None = None, without: np.ndarray | None = None
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Scores and positions of the `k` items closest to each query, best first: fewer where fewer match.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The `k` items closest to each query: their positions alone, not their features.
 
         Args:
             queries: (q, d) float32 rows of length 1 or 0, as the index holds them.
             k: items wanted per query, at least 1.
             where: as for `neighbours`.
             without: (q,) position of the item that each query leaves out.
+
+        Returns:
+            Scores and positions, (q, m) both, best first; m is at most `k`. Where a query has fewer, its last
+            positions are -1.
 
         Raises:
             BundleError: unknown column or value; `k` below 1.
@@ -103,25 +108,49 @@ class Searcher:
         available = self.index.rows if rows is None else int(rows.sum())
         wanted = min(k + (without is not None), available)
         if wanted == 0:
-            return [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         scores, positions = self.index.search(queries, wanted, rows)
-        short = np.flatnonzero(positions[:, -1] < 0)
-        if len(short):
+        short = positions[:, -1] < 0
+        if short.any():
             scores[short], positions[short] = self.index.search(queries[short], wanted, exact=True)
         np.minimum(scores, 1.0, out=scores)
         np.maximum(scores, -1.0, out=scores)
-        if without is None:
-            return list(zip(scores, positions, strict=True))
-        kept = positions != without[:, None]
-        return [
-            (row_scores[row][:k], row_positions[row][:k])
-            for row_scores, row_positions, row in zip(scores, positions, kept, strict=True)
-        ]
+        return (scores, positions) if without is None else _leave_out(scores, positions, without, k)
+
+    def nearest_to(self, position: int, k: int) -> tuple[list[np.float32], list[int]]:
+        """As `nearest`, for one item, which is left out: scores and positions of at most `k` others."""
+        scores, positions = self.index.neighbours_of(position, min(k + 1, self.index.rows))
+        rows = positions.tolist()
+        if rows[-1] < 0:
+            own = np.array([position])
+            found, others = self.nearest(self.index.vectors(own), k, without=own)
+            return list(found[0]), list(others[0].tolist())
+        # Without the item itself; where as many others have its vector, it may not be there.
+        left_out = rows.index(position) if position in rows else k
+        del rows[left_out : left_out + 1]
+        if scores[0] > 1 or scores[-1] < -1:
+            scores = np.clip(scores, -1.0, 1.0)
+        return [*scores[:left_out], *scores[left_out + 1 :]], rows
 
     def _neighbours(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
+        there = positions >= 0
+        scores, positions = scores[there], positions[there]
         return Neighbours(
             items=self.items.table.take(to_arrow(positions)),
             scores=scores,
             positions=positions,
             id_column=self.items.schema.item_id,
         )
+
+
+def _leave_out(
+    scores: np.ndarray, positions: np.ndarray, without: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `k` of each row of (q, m) without the position `without` (q,), -1 where fewer are left."""
+    own = positions == without[:, None]
+    if own[:, 0].all():
+        return scores[:, 1:], positions[:, 1:]
+    order = np.argsort(own, axis=1, kind="stable")[:, :k]
+    scores, positions, own = (np.take_along_axis(part, order, axis=1) for part in (scores, positions, own))
+    scores[own], positions[own] = -np.inf, -1
+    return scores, positions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,24 @@ def answer(served: Served, content: dict[str, Any]) -> Answer:
 
 
 def ranked(served: Served, scores: np.ndarray, positions: np.ndarray, features: bool) -> list[dict[str, Any]]:
-    """Items best first, from scores (k,) and rows (k,); rows below 0 are none."""
-    if len(positions) and positions[-1] < 0:
-        there = positions >= 0
-        scores, positions = scores[there], positions[there]
+    """Items best first, from scores (k,) and rows (k,); the last rows may be -1, which is none."""
+    rows = positions.tolist()
+    while rows and rows[-1] < 0:
+        rows.pop()
+    return listed(served, scores, rows, features)
+
+
+def listed(
+    served: Served, scores: Iterable[np.float32], rows: list[int], features: bool
+) -> list[dict[str, Any]]:
+    """Items as an answer shows them, from rows and at least as many scores."""
     # Scores stay float32: their shortest decimal form has half the digits.
-    items = [
+    items: list[dict[str, Any]] = [
         {"id": item_id, "score": score}
-        for item_id, score in zip(served.items.ids(positions), list(scores), strict=True)
+        for item_id, score in zip(served.items.ids(rows), scores, strict=False)
     ]
     if features:
-        for item, cells in zip(items, served.features(positions), strict=True):
+        for item, cells in zip(items, served.features(np.array(rows, np.int64)), strict=True):
             item["features"] = cells
     return items
 

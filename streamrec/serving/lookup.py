@@ -7,7 +7,7 @@ whole column for every question. Here an id's hash names a bucket of about one r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -24,8 +24,8 @@ _WORD = 8
 class _Chunk(Protocol):
     """A part of the column: ids of its rows, and their hashes."""
 
-    def id(self, row: int) -> Id:
-        """The id of a row."""
+    id: Callable[[int], Id]
+    """The id of a row."""
 
     def hashes(self) -> np.ndarray:
         """(rows,) uint64."""
@@ -34,10 +34,7 @@ class _Chunk(Protocol):
 class _Integers:
     def __init__(self, array: pa.Array) -> None:
         self._values = to_numpy(array.cast(pa.int64()))
-        self._items = self._values.data
-
-    def id(self, row: int) -> Id:
-        return self._items[row]
+        self.id: Callable[[int], Id] = self._values.data.__getitem__
 
     def hashes(self) -> np.ndarray:
         return self._values.astype(np.uint64) * np.uint64(_FACTOR)
@@ -47,11 +44,8 @@ class _Texts:
     def __init__(self, array: pa.Array) -> None:
         _, offsets, data = array.buffers()
         self._starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-        self._ends = self._starts.data
         self._data = memoryview(data if data is not None else b"")
-
-    def id(self, row: int) -> Id:
-        return str(self._data[self._ends[row] : self._ends[row + 1]], "utf-8")
+        self.id = _text_reader(self._starts.data, self._data)
 
     def hashes(self) -> np.ndarray:
         starts, stop = self._starts.astype(np.int64), int(self._starts[-1])
@@ -69,6 +63,13 @@ class _Texts:
         return found
 
 
+def _text_reader(starts: memoryview, data: memoryview) -> Callable[[int], Id]:
+    def read(row: int) -> Id:
+        return str(data[starts[row] : starts[row + 1]], "utf-8")
+
+    return read
+
+
 class IdLookup:
     """The ids of a table's rows, text or integers; safe to use from several threads at once."""
 
@@ -80,6 +81,7 @@ class IdLookup:
         self._chunks: list[_Chunk] = [
             _Integers(chunk) if self._integer else _Texts(chunk.cast(pa.string())) for chunk in chunks
         ]
+        self._ids = [chunk.id for chunk in self._chunks]
         self._firsts = np.cumsum([0, *map(len, chunks)]).tolist()
         self._shift = 64 - max(1, (len(column) - 1).bit_length())
         buckets = np.empty(len(column), np.uint32)
@@ -113,9 +115,14 @@ class IdLookup:
         chunk = bisect_right(self._firsts, row) - 1
         return self._chunks[chunk].id(row - self._firsts[chunk])
 
-    def ids(self, rows: np.ndarray) -> list[Id]:
-        """The ids of rows (n,)."""
-        return [self.id(row) for row in rows.tolist()]
+    def ids(self, rows: Iterable[int]) -> list[Id]:
+        """The ids of many rows."""
+        firsts, parts = self._firsts, self._ids
+        found = []
+        for row in rows:
+            chunk = bisect_right(firsts, row) - 1
+            found.append(parts[chunk](row - firsts[chunk]))
+        return found
 
 
 def _mixed(word: np.ndarray) -> np.ndarray:

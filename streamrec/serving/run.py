@@ -56,6 +56,7 @@ def serve(settings: ServeConfig) -> None:
             lifespan="on",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             log_config=_log_config(),
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             timeout_worker_healthcheck=WORKER_SECONDS,

@@ -13,6 +13,7 @@ from streamrec.retrieval.arrow import to_arrow
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.ids import Id
 from streamrec.retrieval.recommend import Recommendations
+from streamrec.serving.costs import search_cost
 from streamrec.serving.encoders import Encoders
 from streamrec.serving.lookup import IdLookup
 from streamrec.serving.problems import Problem
@@ -28,6 +29,7 @@ class Served:
         found = bundle.recommendations
         self.users = None if found is None else IdLookup(found.towers.users.column)
         self.encoders = Encoders(bundle)
+        self.search_cost = search_cost(bundle.searcher.index, exact=False)
 
     @property
     def recommendations(self) -> Recommendations:

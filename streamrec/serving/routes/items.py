@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from streamrec.serving import answer_schemas as answers
-from streamrec.serving.answers import answer, check_size, ranked
+from streamrec.serving.answers import answer, check_size, listed, ranked
+from streamrec.serving.costs import SHORT, answer_cost
 from streamrec.serving.endpoint import Answer, Call, Example, Operation
 from streamrec.serving.examples import as_text, some_filter
-from streamrec.serving.pool import search_cost
 from streamrec.serving.problems import Problem
 from streamrec.serving.requests import Id, NeighboursBody, NeighboursQuery
 from streamrec.serving.served import Served, shown
@@ -33,13 +33,15 @@ async def neighbors(call: Call) -> Answer:
     row = served.item(call.path["item_id"])
 
     def find() -> Answer:
-        (items,) = _near(served, np.array([row]), asked.k, asked.where, asked.features)
+        if asked.where:
+            (items,) = _near(served, np.array([row]), asked.k, asked.where, asked.features)
+        else:
+            items = listed(served, *served.bundle.searcher.nearest_to(row, asked.k), asked.features)
         return answer(served, {"id": served.items.id(row), "items": items})
 
-    if asked.where:
+    if asked.where or served.search_cost + answer_cost(asked.k, asked.features) > SHORT:
         return await service.pool.run(find)
-    index = served.bundle.searcher.index
-    return await service.pool.run_if_long(find, search_cost(index, 1, asked.k, asked.features, exact=False))
+    return find()
 
 
 async def neighbors_of_many(call: Call) -> Answer:
@@ -65,7 +67,7 @@ def _near(
 ) -> list[list[dict[str, Any]]]:
     searcher = served.bundle.searcher
     found = searcher.nearest(searcher.index.vectors(rows), k, where or None, without=rows)
-    return [ranked(served, scores, positions, features) for scores, positions in found]
+    return [ranked(served, scores, positions, features) for scores, positions in zip(*found, strict=True)]
 
 
 def _missing(item_id: Id) -> dict[str, Any]:

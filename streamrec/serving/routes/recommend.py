@@ -12,8 +12,8 @@ from streamrec.retrieval.ids import Id
 from streamrec.retrieval.lists import Lists
 from streamrec.serving import answer_schemas as answers
 from streamrec.serving.answers import answer, check_size, ranked
+from streamrec.serving.costs import SHORT, answer_cost, search_cost
 from streamrec.serving.endpoint import Answer, Call, Example, Operation
-from streamrec.serving.pool import search_cost
 from streamrec.serving.problems import Problem
 from streamrec.serving.requests import RecommendBody, RecommendQuery
 from streamrec.serving.served import Served
@@ -79,11 +79,12 @@ async def recommend(call: Call) -> Answer:
             },
         )
 
-    if body.where or any(query.user is None for query in queries):
+    encoded = any(query.user is None for query in queries)
+    searched = search_cost(recommendations.towers.item_index, exact=body.exclude_seen)
+    cost = len(queries) * (searched + answer_cost(body.k, body.features))
+    if body.where or encoded or cost > SHORT:
         return await service.pool.run(find)
-    index = recommendations.towers.item_index
-    cost = search_cost(index, len(queries), body.k, body.features, exact=body.exclude_seen)
-    return await service.pool.run_if_long(find, cost)
+    return find()
 
 
 def _check_histories(queries: Sequence[RecommendQuery], limits: LimitsConfig) -> None:

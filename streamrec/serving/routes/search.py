@@ -9,9 +9,9 @@ import numpy as np
 from streamrec.retrieval.index import normalised
 from streamrec.serving import answer_schemas as answers
 from streamrec.serving.answers import answer, check_size, ranked
+from streamrec.serving.costs import SHORT, answer_cost
 from streamrec.serving.endpoint import Answer, Call, Example, Operation
 from streamrec.serving.examples import some_filter
-from streamrec.serving.pool import search_cost
 from streamrec.serving.problems import Problem
 from streamrec.serving.requests import SearchBody, SearchQuery
 from streamrec.serving.served import Served
@@ -27,17 +27,17 @@ async def search(call: Call) -> Answer:
 
     def find() -> Answer:
         vectors = _vectors(served, queries)
-        found = served.bundle.searcher.nearest(vectors, body.k, body.where)
+        found = zip(*served.bundle.searcher.nearest(vectors, body.k, body.where), strict=True)
         results = [ranked(served, scores, positions, body.features) for scores, positions in found]
         if body.queries is None:
             return answer(served, {"items": results[0]})
         return answer(served, {"results": [{"items": items} for items in results]})
 
-    if body.where or any(query.item is not None for query in queries):
+    encoded = any(query.item is not None for query in queries)
+    cost = len(queries) * (served.search_cost + answer_cost(body.k, body.features))
+    if body.where or encoded or cost > SHORT:
         return await service.pool.run(find)
-    index = served.bundle.searcher.index
-    cost = search_cost(index, len(queries), body.k, body.features, exact=False)
-    return await service.pool.run_if_long(find, cost)
+    return find()
 
 
 def _check_dimensions(served: Served, queries: Sequence[SearchQuery], batch: bool) -> None:
