@@ -20,6 +20,7 @@ from flows.steps import IO_STEP, STEP
 from flows.summary import RunSummary
 from streamrec.config import RunConfig
 from streamrec.stages.items import (
+    ALIGN,
     ANNOUNCE,
     CATALOG,
     EVALUATE,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from streamrec.evaluation.quality import LatentQuality
     from streamrec.evaluation.report import AugmentersReport
     from streamrec.pyfunc.registry import RegisteredModel
+    from streamrec.retrieval.aligned_space import AlignedSpace
     from streamrec.retrieval.bundle import Bundle
     from streamrec.tracking import TrackedRun, TrackingStore
     from streamrec.training.history import History
@@ -49,7 +51,7 @@ SUMMARY = "summary.json"
 
 @flow(name="item-embeddings", persist_result=False)
 def item_embeddings(config: RunConfig) -> RunSummary:
-    """Make, validate, train, evaluate, register and publish; the new bundle's encoder is the champion.
+    """Make, validate, train, align, evaluate, register and publish; the new bundle's encoder is the champion.
 
     Augmenters, where the configuration has them, follow once the embeddings are published, which wait
     neither for them nor for their success. What an earlier run has finished is not done again.
@@ -70,6 +72,12 @@ def item_embeddings(config: RunConfig) -> RunSummary:
                 validation = validated(config, run, ingested, folder, published, stages, progress)
             with stages("train") as progress:
                 history = stages.kept(TRAIN, lambda: train_encoder(config, catalog, folder, stages, progress))
+            with stages("align"):
+                space = stages.kept(
+                    ALIGN,
+                    lambda: align_space(config, run, catalog, folder, published),
+                    lambda found: found.holds(folder, published),
+                )
             with stages("evaluate") as progress:
                 quality = stages.kept(
                     EVALUATE, lambda: evaluate_encoder(config, catalog, folder, history, progress)
@@ -78,7 +86,7 @@ def item_embeddings(config: RunConfig) -> RunSummary:
                 encoder = registered(run, catalog, folder, history, quality, stages)
             with stages("publish") as progress:
                 bundle = published_bundle(
-                    config, catalog, folder, published, encoder, quality, stages, progress
+                    config, catalog, folder, published, encoder, space, quality, stages, progress
                 )
             with stages("promote"):
                 promote_encoder(store, encoder, bundle)
@@ -170,6 +178,7 @@ def published_bundle(
     folder: Path,
     published: Path,
     encoder: RegisteredModel,
+    space: AlignedSpace,
     quality: LatentQuality,
     stages: Stages,
     progress: Progress,
@@ -180,7 +189,7 @@ def published_bundle(
     bundle = stages.adopted(
         published_items(published, encoder.source, config.publish, config.seed),
         lambda found: f"bundle {found.manifest.version}",
-        lambda: publish_bundle(config, catalog, folder, published, encoder, quality, progress),
+        lambda: publish_bundle(config, catalog, folder, published, encoder, space, quality, progress),
     )
     stages.finished.give("bundle", bundle.manifest.version)
     return bundle
@@ -270,6 +279,21 @@ def train_encoder(
     return history
 
 
+@task(**IO_STEP)
+def align_space(
+    config: RunConfig, run: TrackedRun, catalog: Catalog, folder: Path, published: Path
+) -> AlignedSpace:
+    """Rotate the encoder's space onto the published one; the rotation goes to `folder`/model."""
+    from streamrec.retrieval.aligned_space import align_encoder
+
+    space = align_encoder(folder, catalog, published, config.seed)
+    if space.alignment is not None:
+        facts = space.alignment.model_dump(exclude={"reference"})
+        run.log_metrics({f"alignment/{name}": float(value) for name, value in facts.items()})
+        run.set_tags({"alignment.reference": space.alignment.reference})
+    return space
+
+
 @task(**STEP)
 def evaluate_encoder(
     config: RunConfig, catalog: Catalog, folder: Path, history: History, progress: Progress
@@ -305,6 +329,7 @@ def publish_bundle(
     folder: Path,
     published: Path,
     encoder: RegisteredModel,
+    space: AlignedSpace,
     quality: LatentQuality,
     progress: Progress,
 ) -> Bundle:
@@ -322,6 +347,8 @@ def publish_bundle(
         profile=folder / PROFILE.files[0],
         summary=config.model_dump(mode="json", exclude_none=True),
         quality=quality.metrics(),
+        alignment=space.alignment,
+        space=space.space_beside(folder, published),
         progress=progress,
     )
 

@@ -9,7 +9,18 @@ from pydantic import BaseModel, ConfigDict
 
 from streamrec.console import align
 
-COMPUTE = ("generate", "open", "ingest", "train", "evaluate", "index", "publish", "augment", "report")
+COMPUTE = (
+    "generate",
+    "open",
+    "ingest",
+    "train",
+    "align",
+    "evaluate",
+    "index",
+    "publish",
+    "augment",
+    "report",
+)
 """Stages that do the work. What is left is the price of orchestration."""
 TRACKING = ("track", "register", "promote", "enrol")
 """Stages that speak to MLflow."""

@@ -6,7 +6,7 @@ it: inside a `with stages(...)` block, after the stages and inputs that it reads
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamrec.catalog.checks import ValidationResult
 from streamrec.stages.stage import KeptStage
@@ -66,6 +66,14 @@ TRAIN = KeptStage(
     packages=("torch", "numpy"),
     device="train.device",
 )
+ALIGN = KeptStage(
+    "align",
+    output="streamrec.retrieval.aligned_space:AlignedSpace",
+    settings=("seed",),
+    inputs=("catalog", "schema", "train"),
+    files=("model/rotation.safetensors",),
+    packages=("torch", "numpy"),
+)
 EVALUATE = KeptStage(
     "evaluate",
     output="streamrec.evaluation.quality:LatentQuality",
@@ -74,7 +82,9 @@ EVALUATE = KeptStage(
     files=("evaluation",),
     packages=("torch", "numpy"),
 )
-REGISTER = KeptStage("register", output="streamrec.pyfunc.registry:RegisteredModel", inputs=("train",))
+REGISTER = KeptStage(
+    "register", output="streamrec.pyfunc.registry:RegisteredModel", inputs=("train", "align")
+)
 ANNOUNCE = KeptStage("announce", output="builtins:str", inputs=("bundle",))
 AUGMENT = KeptStage(
     "augment",
@@ -85,4 +95,17 @@ AUGMENT = KeptStage(
     packages=("torch", "numpy", "scikit-learn"),
     device="auto",
 )
+
+
+def augment_family(family: str) -> KeptStage:
+    """The part of `AUGMENT` that fits and judges one family."""
+    return replace(
+        AUGMENT,
+        name=f"augment-{family}",
+        output="streamrec.evaluation.synthetic.comparison:Trials",
+        apart_from=("augmenters.families",),
+        files=(f"{AUGMENT.files[0]}/{family}",),
+    )
+
+
 ENROL = KeptStage("enrol", output="streamrec.pyfunc.registry:RegisteredModel", inputs=("augment",))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from prefect.exceptions import ParameterTypeError
@@ -16,10 +18,14 @@ from flows.summary import RunSummary
 from streamrec.augmenters.store import load_augmenter
 from streamrec.catalog import make
 from streamrec.catalog.ingest import Ingested
+from streamrec.catalog.table import Catalog
 from streamrec.config import RunConfig, parse_config
 from streamrec.errors import BundleError, CatalogError, TrainingError, ValidationFailedError
 from streamrec.pyfunc.registry import challenger, champion
+from streamrec.retrieval.alignment import compare_vectors
 from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.embeddings import read_vectors
+from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.tracking import prepare_store
 
 
@@ -86,6 +92,37 @@ def test_the_same_configuration_publishes_the_same_embeddings(
     again = item_embeddings(configure(tmp_path / "again", store_uri))
     first, second = (pq.read_table(s.bundle / "embeddings.parquet") for s in (finished[1], again))
     assert first.equals(second)
+
+
+@pytest.mark.slow
+def test_a_retrained_encoder_is_rotated_onto_the_published_space(tmp_path: Path, store_uri: str) -> None:
+    """And everything that is made of it agrees: bundle, registered model and the run's folder."""
+    out, settings = tmp_path / "aligned", {"generate": {"preset": "structured", "items": 400}}
+    first = item_embeddings(configure(out, store_uri, **settings))
+    config = configure(out, store_uri, seed=7, **settings)
+    second = item_embeddings(config)
+    before, after = (Bundle.open(run.bundle).manifest for run in (first, second))
+    assert (before.alignment, before.space) == (None, before.version)
+    facts = after.alignment
+    assert facts is not None
+    assert (facts.reference, facts.common_items) == (before.version, 400)
+    assert after.space == (before.version if facts.comparable else after.version)
+    old, new = (read_vectors(run.bundle / "embeddings.parquet") for run in (first, second))
+    assert compare_vectors(new, old)["mean_cosine"] == pytest.approx(facts.mean_cosine, abs=0.05)
+    rows = Catalog(second.folder / "catalog.parquet", after.features).table()[:50]
+    assert (second.folder / "model" / "rotation.safetensors").is_file()
+    np.testing.assert_array_equal(ItemEncoder.load(second.folder).encode(rows), new[:50])
+    store = prepare_store(config.track)
+    best = champion(store)
+    assert best is not None
+    logged = store.client.get_model_version(best.name, str(best.version)).source
+    model = Path(urlparse(str(logged)).path) / "artifacts" / "model"
+    assert (model / "rotation.safetensors").read_bytes() == (
+        second.bundle / "model" / "rotation.safetensors"
+    ).read_bytes()
+    again = item_embeddings(config)
+    assert (again.bundle, again.version) == (second.bundle, second.version)
+    assert "align" in again.reused
 
 
 def test_a_critical_failure_stops_before_training_and_publishes_nothing(
