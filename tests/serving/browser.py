@@ -86,7 +86,9 @@ class Tab:
             deviceScaleFactor=1,
             mobile=False,
         )
+        self.run("window.before = true")
         self.call("Page.navigate", url=url)
+        self.wait("!window.before && document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         """The value of an expression, a promise's once it is kept."""

@@ -12,13 +12,15 @@ import numpy as np
 
 from streamrec.evaluation.neighbours import Floats, Positions, pca
 
-EPOCHS = 80
+EPOCHS = 120
 """Steps along the gradient."""
-NEGATIVES = 5
-"""Random points that a point is pushed from in each step, as in UMAP."""
-PUSH = (1.0, 20.0)
-"""Weight of the pushes beside the pulls, at the first step and at the last: weak ones let stray points find
-their neighbours first, strong ones then give every cluster room."""
+NEGATIVES = 10
+"""Random points that a point is pushed from in each step."""
+PULL = 2.0
+"""Weight of the mean pull of the neighbours."""
+PUSH = (1.0, 80.0)
+"""Weight of the mean push, at the first step and at the last: weak ones let stray points find their
+neighbours first, strong ones then give every cluster room."""
 START_SPREAD = 10.0
 """Standard deviation of the first component at the start, as UMAP's initial layouts have."""
 LONGEST_STEP = 4.0
@@ -59,7 +61,7 @@ def arrange(start: Floats, neighbours: Positions, seed: int, epochs: int = EPOCH
 
 
 def _pull(places: Floats, linked: Positions) -> Floats:
-    """Mean step (n, 2) towards the neighbours: -grad of log q, which is 2 (y_j - y_i) / (1 + d^2)."""
+    """Step (n, 2) towards the neighbours: minus the gradient of -log q, which is 2 (y_j - y_i) / (1 + d^2)."""
     step = np.empty_like(places)
     for first in range(0, len(places), BLOCK):
         block = slice(first, first + BLOCK)
@@ -67,7 +69,7 @@ def _pull(places: Floats, linked: Positions) -> Floats:
         way -= places[block, None]
         weight = np.float32(2) / (1 + np.einsum("nkd,nkd->nk", way, way))
         step[block] = np.einsum("nk,nkd->nd", weight, way)
-    return step / np.float32(linked.shape[1])
+    return step * np.float32(PULL / linked.shape[1])
 
 
 def _push(places: Floats, weight: np.float32, rng: np.random.Generator) -> Floats:

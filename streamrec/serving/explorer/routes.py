@@ -79,6 +79,7 @@ class Explorer:
             "points": len(made.positions),
             "dimension": manifest.dimension,
             "id_column": manifest.features.item_id,
+            "title_column": title_column(served.bundle.searcher.items),
             "columns": [{"name": name, "kind": kind} for name, kind in kinds(manifest.features).items()],
             "samples": None if samples is None else {"rows": samples.rows, "family": samples.family},
             "quality": manifest.quality,

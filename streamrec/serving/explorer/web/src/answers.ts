@@ -21,6 +21,8 @@ export interface Description extends Answer {
   points: number;
   dimension: number;
   id_column: string;
+  /** Column that names items for people, where the catalogue has one. */
+  title_column: string | null;
   columns: ColumnInfo[];
   samples: { rows: number; family: string } | null;
   quality: Record<string, number | null> | null;

@@ -16,7 +16,7 @@ export function bundlePanel(map: MapData | null): HTMLElement {
     ["Embedding", `${description.dimension} numbers, compared by cosine`],
     ["Index", `${description.index.kind}, recall@${description.index.k} ${share(description.index.recall)}`],
     ["Model", description.model ?? "not registered"],
-    ["Recommends to users", description.recommends ? "yes" : "no"],
+    ["For users", description.recommends ? "recommends items" : "no towers"],
   ];
   return h(
     "div",
@@ -35,6 +35,7 @@ function quality(figures: Record<string, number | null> | null): HTMLElement {
   }
   const { spaces, rows, rest } = sortQuality(figures);
   const shown = (value: number | null) => (value === null ? "–" : number(value));
+  const aligned = (value: number | null) => (value === null ? "–" : value.toFixed(3));
   return h(
     "div",
     {},
@@ -43,7 +44,7 @@ function quality(figures: Record<string, number | null> | null): HTMLElement {
         "table",
         {},
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, ""), ...spaces.map((space) => h("th", { scope: "col" }, space)))),
-        h("tbody", {}, ...rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), ...row.values.map((value) => h("td", {}, shown(value)))))),
+        h("tbody", {}, ...rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), ...row.values.map((value) => h("td", {}, aligned(value)))))),
       ),
     rest.length > 0 && h("dl", { class: "features" }, ...rest.flatMap(({ name, value }) => [h("dt", {}, name), h("dd", {}, shown(value))])),
   );

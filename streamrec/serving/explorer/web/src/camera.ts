@@ -71,7 +71,7 @@ export function resize(view: View, width: number, height: number): View {
 }
 
 /** A view of all places, or of one from nearer by; a little of what is around them is seen too. */
-export function frame(view: View, places: readonly Position[], nearest = 12): View {
+export function frame(view: View, places: readonly Position[], nearest = 6): View {
   const xs = places.map((place) => place.x);
   const ys = places.map((place) => place.y);
   const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];

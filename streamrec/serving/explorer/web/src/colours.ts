@@ -55,8 +55,9 @@ export function members(column: Column, code: number, points: number): Uint8Arra
   return found;
 }
 
-/** Red, green and blue from 0 to 1. */
+/** Red, green and blue from 0 to 1, of `#rrggbb` or, as a build may shorten it, `#rgb`. */
 export function rgb(colour: string): [number, number, number] {
-  const value = Number.parseInt(colour.slice(1), 16);
+  const digits = colour.length === 4 ? colour.replace(/[0-9a-f]/gi, "$&$&") : colour;
+  const value = Number.parseInt(digits.slice(1), 16);
   return [(value >> 16) / 255, ((value >> 8) & 255) / 255, (value & 255) / 255];
 }

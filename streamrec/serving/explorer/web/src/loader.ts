@@ -87,13 +87,17 @@ export class Loader {
       this.search(vectors, WALK_NEAREST),
       this.api.post<Places>("v1/explorer/places", { vectors }),
     ]);
-    const placed = await this.placed(found.flat());
+    const [begin, end, ...placed] = await this.placed([
+      ...ends.map(({ id, features }) => ({ id, score: 1, features })),
+      ...found.flat(),
+    ]);
+    const between = on.x.map((x, i) => place(x, on.y[i])).slice(1, -1);
     let start = 0;
     return {
       from: ends[0].id,
       to: ends[1].id,
       angle: angleBetween(first, last),
-      places: on.x.map((x, i) => place(x, on.y[i])),
+      places: [begin.place, ...between, end.place],
       nearest: found.map((items) => placed.slice(start, (start += items.length))),
       step: 0,
     };

@@ -25,7 +25,7 @@ class Page {
   private readonly notices = new Notices();
   private readonly tabs = new Tabs(["Item", "Walk", "Bundle"]);
   private readonly suggest = (text: string) => this.loader.suggest(text);
-  private readonly search = new SearchBox("Find an item", "id or title", this.suggest, (id) => void this.select(id));
+  private readonly search = new SearchBox("Find an item", "id or title", this.suggest, (id) => void this.find(id));
   private readonly legend = new Legend(
     this.store,
     (column) => void this.colour(column),
@@ -46,7 +46,7 @@ class Page {
     this.store.on(["map", "selection", "column"], (state) => {
       const actions = {
         select: (id: ItemId) => void this.select(id),
-        centre: () => this.store.state.selection && this.view.show([this.store.state.selection.place, ...this.store.state.selection.neighbours.map((item) => item.place)]),
+        centre: () => this.near(),
         walkFrom: (id: ItemId) => { this.tabs.show("Walk"); this.walk.setFrom(id); },
         walkTo: (id: ItemId) => { this.tabs.show("Walk"); this.walk.setTo(id); },
       };
@@ -55,7 +55,7 @@ class Page {
     this.store.on(["map"], (state) => {
       this.tabs.fill("Bundle", bundlePanel(state.map));
       const description = state.map?.description;
-      this.chip.textContent = description ? `bundle ${shortVersion(description.bundle)} · ${plural(description.items, "item")}` : "no bundle";
+      this.chip.replaceChildren(description ? h("span", {}, "bundle ") : "no bundle", description ? `${shortVersion(description.bundle)} · ${plural(description.items, "item")}` : "");
       this.chip.title = description?.bundle ?? "";
     });
     document.addEventListener("keydown", (event) => {
@@ -156,6 +156,18 @@ class Page {
 
   private select(id: ItemId, show = true): Promise<void> {
     return this.look(() => this.loader.item(id), show);
+  }
+
+  /** Select an item that was searched for, and come near to it and its neighbours. */
+  private async find(id: ItemId): Promise<void> {
+    const before = this.store.state.selection;
+    await this.select(id);
+    if (this.store.state.selection !== before) this.near();
+  }
+
+  private near(): void {
+    const { selection } = this.store.state;
+    if (selection) this.view.show([selection.place, ...selection.neighbours.map((item) => item.place)]);
   }
 
   /** Show what was asked for last, whatever is answered first. */

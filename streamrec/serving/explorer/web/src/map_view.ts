@@ -153,7 +153,7 @@ export class MapView {
   /** Few points are drawn large, many small; coming nearer enlarges them slowly. */
   private pointSize(points: number): number {
     const area = this.view.width * this.view.height;
-    const base = Math.min(7, Math.max(2, Math.sqrt((0.22 * area) / Math.max(1, points))));
+    const base = Math.min(7, Math.max(2, Math.sqrt((0.36 * area) / Math.max(1, points))));
     return Math.min(14, base * Math.max(1, zoom(this.view)) ** 0.4);
   }
 

@@ -44,6 +44,6 @@ export function sortQuality(quality: Record<string, number | null>): QualityTabl
 function metricName(metric: string): string {
   const purity = /^purity_(.+)$/.exec(metric);
   if (purity) return `Purity of ${purity[1]}`;
-  const overlap = /^label_overlap_(.+)$/.exec(metric);
-  return overlap ? `Label overlap of ${overlap[1]}` : words(metric.replace("_euclidean", ", Euclidean"));
+  const overlap = /^overlap_(.+)$/.exec(metric);
+  return overlap ? `Overlap of ${overlap[1]}` : words(metric.replace("_euclidean", ", Euclidean"));
 }

@@ -32,13 +32,14 @@ void main() {
 }`;
 
 const FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 uniform float size;
 uniform float opacity;
 uniform vec3 ink;
 uniform float faded;
 uniform vec3 page;
 uniform bool diamond;
+uniform float rim_width;
 in vec3 colour;
 out vec4 drawn;
 void main() {
@@ -48,7 +49,7 @@ void main() {
   if (inside <= 0.0) discard;
   vec3 shown = mix(colour, page, faded);
   if (diamond) {
-    float rim = clamp(distance - size * 0.5 + 2.4, 0.0, 1.0);
+    float rim = clamp(distance - size * 0.5 + rim_width, 0.0, 1.0);
     shown = mix(page, ink, rim);
   }
   drawn = vec4(shown, 1.0) * inside * opacity;
@@ -149,11 +150,12 @@ export class Scatter {
     gl.uniform3fv(this.uniform("ink"), rgb(theme.ink));
     for (const layer of this.layers.values()) {
       const diamond = layer.shape === "diamond";
-      const pixels = (diamond ? Math.max(7, size * 1.6) : size) * ratio;
+      const pixels = (diamond ? Math.max(9, size * 1.6) : size) * ratio;
+      gl.uniform1f(this.uniform("rim_width"), 2.2 * ratio);
       gl.uniform1i(this.uniform("diamond"), diamond ? 1 : 0);
       gl.bindVertexArray(layer.array);
       if (layer.marks) {
-        this.pass(layer, 0, pixels, 1, 0.84);
+        this.pass(layer, 0, pixels, 1, 0.78);
         this.pass(layer, 1, pixels * 1.25, 1, 0);
       } else {
         this.pass(layer, -1, pixels, diamond ? 0.95 : 0.85, 0);

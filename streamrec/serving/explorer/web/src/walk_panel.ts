@@ -96,7 +96,7 @@ export class WalkPanel {
   }
 
   private render(): void {
-    const { walk, column } = this.store.state;
+    const { walk, column, map } = this.store.state;
     this.way.hidden = walk === null;
     if (walk) {
       const last = walk.places.length - 1;
@@ -106,7 +106,7 @@ export class WalkPanel {
       this.slider.setAttribute("aria-valuetext", share);
       this.where.textContent = share;
       this.note.textContent = `${walk.angle.toFixed(0)}° apart. Each step turns the embedding by the same angle.`;
-      this.nearest.replaceChildren(neighbourList(walk.nearest[walk.step], column, this.select));
+      this.nearest.replaceChildren(neighbourList(walk.nearest[walk.step], column, map?.description.title_column ?? null, this.select));
     } else {
       this.note.textContent =
         this.from !== null && this.to === null
