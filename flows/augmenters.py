@@ -12,7 +12,7 @@ from flows.steps import IO_STEP, STEP
 from flows.summary import AugmentersSummary
 from streamrec.config import RunConfig
 from streamrec.errors import StreamRecError
-from streamrec.stages.items import AUGMENT, ENROL
+from streamrec.stages.items import AUGMENT, ENROL, augment_family
 
 if TYPE_CHECKING:
     from streamrec.augmenters.findings import Findings
@@ -33,7 +33,9 @@ def augment(
     findings = None
     try:
         with stages("augment") as progress:
-            findings = stages.kept(AUGMENT, lambda: compare_augmenters(config, catalog, folder, progress))
+            findings = stages.kept(
+                AUGMENT, lambda: compare_augmenters(config, catalog, folder, stages, progress)
+            )
         with stages("enrol"):
             return findings, enrol_augmenter(config, run, findings, stages)
     except Exception as error:
@@ -68,12 +70,25 @@ def enrol_augmenter(
 
 
 @task(**STEP)
-def compare_augmenters(config: RunConfig, catalog: Catalog, folder: Path, progress: Progress) -> Findings:
-    """Fit the configured families and judge what they draw; they are written to `folder`/augmenters."""
+def compare_augmenters(
+    config: RunConfig, catalog: Catalog, folder: Path, stages: Stages, progress: Progress
+) -> Findings:
+    """Fit the configured families and judge what they draw; they are written to `folder`/augmenters.
+
+    A family that an earlier run has fitted and judged is not fitted again.
+    """
     from streamrec.augmenters.findings import Findings
     from streamrec.fit import fit_augmenters
 
-    return Findings.of(fit_augmenters(catalog, config, folder, progress))
+    return Findings.of(
+        fit_augmenters(
+            catalog,
+            config,
+            folder,
+            progress,
+            lambda family, make: stages.kept(augment_family(family), make),
+        )
+    )
 
 
 @task(**IO_STEP)

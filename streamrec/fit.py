@@ -24,7 +24,7 @@ from streamrec.training.loop import Epoch, History, fit
 from streamrec.training.objective import ELBO
 
 if TYPE_CHECKING:
-    from streamrec.augmenters.compare import Compared
+    from streamrec.augmenters.compare import Compared, Kept
 
 AUGMENTERS = "augmenters"
 """Folder of a run's augmenters, each in a folder of its family's name."""
@@ -77,11 +77,12 @@ def fit_augmenters(
     config: RunConfig,
     folder: Path,
     progress: Callable[[int, int | None], None] | None = None,
+    kept: Kept = lambda family, make: make(),
 ) -> Compared:
     """Fit and compare augmenters beside the encoder in `folder`; they go to `folder`/augmenters.
 
     They learn from the rows that the encoder learnt from and are judged by the same held-out rows. Without
-    the section `augmenters` its defaults are taken.
+    the section `augmenters` its defaults are taken. `kept` is that of `fit_and_compare`.
 
     Raises:
         CatalogError: too few rows to fit or to judge.
@@ -100,6 +101,7 @@ def fit_augmenters(
         folder / AUGMENTERS,
         encoder_seconds=sum(epoch["seconds"] for epoch in history.epochs),
         progress=progress,
+        kept=kept,
     )
 
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import nn
 from streamrec.augmenters.augmenter import TableAugmenter
 from streamrec.augmenters.fit import fit_augmenter
 from streamrec.augmenters.settings import AugmentersConfig, Family
+from streamrec.augmenters.store import load_augmenter
 from streamrec.catalog.split import ItemSplit
 from streamrec.evaluation.evaluate import FittedEncoder
 from streamrec.evaluation.neighbours import draw_positions
@@ -28,6 +30,8 @@ from streamrec.evaluation.synthetic.suite import SyntheticQuality, floors, judge
 from streamrec.models.batch import ItemBatch
 
 Progress = Callable[[int, int | None], None]
+Kept = Callable[[Family, Callable[[], list[Trial]]], list[Trial]]
+"""Gives the trials of a family whose augmenter is in its folder already, or else those that are made."""
 
 NLL_ROWS = 500
 """Held-out rows whose likelihood is computed, at most: an exact trace takes a pass per column."""
@@ -61,6 +65,7 @@ def fit_and_compare(
     folder: Path,
     encoder_seconds: float = 0.0,
     progress: Progress | None = None,
+    kept: Kept = lambda family, make: make(),
 ) -> Compared:
     """Fit every family of `settings` on the training rows and judge `settings.seeds` tables of each.
 
@@ -76,6 +81,7 @@ def fit_and_compare(
         folder: where to.
         encoder_seconds: what training the encoder took, added to the families that need it.
         progress: told units done and in all, a hundred per family.
+        kept: is asked for each family before it is fitted.
 
     Raises:
         CatalogError: too few rows to fit or to judge.
@@ -93,13 +99,10 @@ def fit_and_compare(
             found_floors.setdefault(name, []).append(quality)
     rows = encoder.codec.encode(split.train)
     epochs = settings.fit.training(len(rows)).epochs
-    trials: list[Trial] = []
     drawn: dict[str, pa.Table] = {}
-    for index, family in enumerate(settings.families):
-        start = (index + 1) * (FIT_UNITS + TABLE_UNITS)
-        tell(start, total)
 
-        def trained(epoch: dict[str, float], start: int = start) -> None:
+    def try_family(family: Family, start: int) -> list[Trial]:
+        def trained(epoch: dict[str, float]) -> None:
             tell(start + int(FIT_UNITS * min(epoch["epoch"] / epochs, 1)), total)
 
         begun = time.perf_counter()
@@ -108,6 +111,7 @@ def fit_and_compare(
         seconds += encoder_seconds if needs_encoder(family) else 0.0
         augmenter.save(folder / family)
         nll, steps = held_out_nll(augmenter, reference.held_out, seed), evaluations(augmenter)
+        trials = []
         for number, table_seed in enumerate(seeds):
             begun = time.perf_counter()
             table = augmenter.sample(size, seed=table_seed)
@@ -116,8 +120,19 @@ def fit_and_compare(
             trials.append(Trial(family, table_seed, quality, seconds, sampling, steps))
             drawn.setdefault(family, table)
             tell(start + FIT_UNITS + TABLE_UNITS * (number + 1) // len(seeds), total)
+        return trials
+
+    trials: list[Trial] = []
+    for index, family in enumerate(settings.families):
+        start = (index + 1) * (FIT_UNITS + TABLE_UNITS)
+        tell(start, total)
+        trials += kept(family, partial(try_family, family, start))
+        tell(start + FIT_UNITS + TABLE_UNITS, total)
     comparison = Comparison(trials, found_floors)
-    write_comparison(folder, comparison, reference, drawn[comparison.best])
+    best = comparison.best
+    if best not in drawn:
+        drawn[best] = load_augmenter(folder / best).sample(size, seed=seeds[0])
+    write_comparison(folder, comparison, reference, drawn[best])
     labels = {f.key: f.label.format(category=reference.category, number=reference.number) for f in FIGURES}
     return Compared(comparison, labels, folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from streamrec.augmenters.compare import NLL_ROWS, Compared, evaluations, fit_and_compare, held_out_nll
 from streamrec.augmenters.findings import lines, markdown, metrics, reason
@@ -19,6 +20,7 @@ from streamrec.catalog.codec import FeatureCodec
 from streamrec.catalog.split import ItemSplit
 from streamrec.config import CodecConfig
 from streamrec.errors import CatalogError
+from streamrec.evaluation.synthetic.comparison import Trials
 from streamrec.evaluation.synthetic.suite import HOLDOUT, INDEPENDENT
 from streamrec.models.item_vae import ItemVAE
 from streamrec.models.settings import ItemVAEConfig
@@ -117,6 +119,29 @@ def test_comparison_is_on_disk_with_the_families_numbers(compared: Compared) -> 
     assert found == {f: v["shape_error"].mean for f, v in compared.comparison.figures.items()}
     assert (compared.folder / "comparison.html").stat().st_size > 10_000
     assert compared.best == compared.folder / compared.comparison.best
+
+
+@pytest.mark.slow
+def test_families_that_were_judged_before_are_not_fitted_again(
+    split: ItemSplit,
+    encoder: ItemEncoder,
+    compared: Compared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for family in SETTINGS.families:
+        shutil.copytree(compared.folder / family, tmp_path / family)
+    monkeypatch.setattr("streamrec.augmenters.compare.fit_augmenter", None)
+    stored = TypeAdapter(Trials)
+
+    def kept(family: str, make: object) -> Trials:
+        found = [trial for trial in compared.comparison.trials if trial.family == family]
+        return stored.validate_json(stored.dump_json(found))
+
+    again = fit_and_compare(split, encoder, SETTINGS, 3, tmp_path, kept=kept)
+    assert again.comparison.table().equals(compared.comparison.table())
+    for file in ("comparison.html", "comparison.parquet"):
+        assert (tmp_path / file).read_bytes() == (compared.folder / file).read_bytes(), file
 
 
 def test_same_seed_same_figures(

@@ -39,6 +39,10 @@ class Trial:
     """Network evaluations that a row takes; None where it takes no such steps."""
 
 
+Trials = list[Trial]
+"""Those of one family, one per seed."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """A number over seeds."""
