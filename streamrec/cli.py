@@ -19,6 +19,7 @@ from streamrec.commands.options import ConfigFile, Fresh, Out, OutOverride, Sett
 from streamrec.commands.promotion import register as register_promotion
 from streamrec.commands.recommend import conditions
 from streamrec.commands.recommend import register as register_recommend
+from streamrec.commands.refresh import register as register_refresh
 from streamrec.commands.retrieve import register as register_retrieve
 from streamrec.commands.serve import register as register_serve
 from streamrec.errors import CatalogError, ConfigError, NotPromotedError, StreamRecError
@@ -326,6 +327,7 @@ def _configure(path: Path | None, settings: list[str] | None, out: Path | None) 
 
 
 register_items(app)
+register_refresh(app)
 register_retrieve(app)
 register_recommend(app)
 register_promotion(app)

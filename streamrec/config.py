@@ -170,6 +170,33 @@ class RunConfig(Stage):
         return self
 
 
+class RefreshConfig(Stage):
+    """A run that brings the published items up to date. The file of a whole run will do.
+
+    Settings that only a whole run has are passed over: the encoder is the published one.
+    """
+
+    out: Path = Path("data")
+    """Folder for runs and published bundles; its current bundle is refreshed."""
+    ingest: IngestConfig
+    """Where the items are now."""
+    features: FeatureSchema | None = None
+    """The schema, which must be that of the bundle; None: that of the bundle."""
+    validation: ValidationConfig = ValidationConfig()
+    track: TrackConfig = TrackConfig()
+    publish: PublishConfig = PublishConfig()
+    """Recall to reach and bundles kept; the kind of index and the columns stay as they are."""
+    stages: StagesConfig = StagesConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_run(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        others = RunConfig.model_fields.keys() - cls.model_fields.keys()
+        return {name: value for name, value in data.items() if name not in others}
+
+
 QUICK_RUN: dict[str, Any] = {
     "generate": {},
     "augmenters": {

@@ -32,7 +32,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 import streamrec
 from streamrec.catalog.table import Catalog
-from streamrec.config import RunConfig, StoreConfig, dump_config
+from streamrec.config import RefreshConfig, RunConfig, StoreConfig, dump_config
 from streamrec.errors import ConfigError, TrackingError
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class TrackedRun:
         """MLflow's client of the run's store."""
         return self.store.client
 
-    def log_config(self, config: RunConfig | UserRetrievalConfig) -> None:
+    def log_config(self, config: RunConfig | RefreshConfig | UserRetrievalConfig) -> None:
         """Record every setting as a parameter (`model.latent_dim`) and the whole as `config.yaml`."""
         # The store's address may hold a password.
         config = config.model_copy(update={"track": config.track.model_copy(update={"uri": None})})

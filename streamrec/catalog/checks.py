@@ -70,6 +70,11 @@ class ValidationResult:
         """Failed checks that are only shown."""
         return tuple(c for c in self.checks if not c.success and c.severity == "warning")
 
+    @property
+    def drifted(self) -> tuple[Check, ...]:
+        """Failed checks of columns that differ from the reference: in their shares, or by unknown values."""
+        return tuple(c for c in self.checks if not c.success and c.name in ("drift", "vocabulary"))
+
     def raise_for_critical(self) -> None:
         """Stop here if a critical check failed.
 

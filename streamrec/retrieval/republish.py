@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from streamrec.errors import BundleError
+from streamrec.files import link
 from streamrec.retrieval.bundle import Bundle
-from streamrec.retrieval.release import Stopwatch, not_published, release
+from streamrec.retrieval.release import Stopwatch, carried, not_published, release
 from streamrec.retrieval.releases import Releases
 
 
@@ -48,25 +47,13 @@ def republish(
             with clock("copy"):
                 for name in bundle.manifest.files:
                     if not name.startswith(f"{part}/"):
-                        _link(bundle.path / name, folder / name)
+                        link(bundle.path / name, folder / name)
                 write(folder / part)
-            own = {field: getattr(bundle.manifest, field) for field in type(bundle.manifest).model_fields}
-            rest = {name: value for name, value in own.items() if name not in ("version", "created", "files")}
-            current = bundle.manifest.version
-            return release(
-                releases, folder, rest | dict(changes), keep, clock, created, while_current=current
-            )
+            facts, current = carried(bundle.manifest) | dict(changes), bundle.manifest.version
+            return release(releases, folder, facts, keep, clock, created, while_current=current)
     except FileNotFoundError as error:
         raise BundleError(
             f"{error.filename}: gone; open the current bundle and make its {part} again"
         ) from error
     except OSError as error:
         raise not_published(root, error) from error
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
