@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -141,11 +143,24 @@ class Stack:
         return str(done.json()["bundle"]) if done.status_code == 200 else None
 
 
+def write_items(path: Path, first: int, last: int) -> None:
+    """A table of items numbered `first` to `last`, in two channels."""
+    number = np.arange(first, last)
+    columns = {
+        "item_id": [f"item-{one}" for one in number],
+        "channel": ["news" if one % 2 else "sport" for one in number],
+        "length": np.sin(number) + number % 2,
+        "views": np.cos(number) - number % 2,
+    }
+    pq.write_table(pa.table(columns), path)
+
+
 def config(stack: Stack, **more: Any) -> dict[str, Any]:
     """A run of the items that takes seconds."""
     return {
         "out": str(stack.data),
-        "generate": {"preset": "structured", "items": 300},
+        "ingest": {"path": str(stack.folder / "items.parquet")},
+        "features": {"item_id": "item_id", "categorical": ["channel"], "numeric": ["length", "views"]},
         "train": {"epochs": 2},
         "evaluate": {"queries": 50},
         "gates": dict.fromkeys(GatesConfig.model_fields.keys() - {"draws"}),  # two epochs pass none
@@ -185,6 +200,7 @@ def test_the_stack_publishes_serves_and_alerts(
     root: Path, stack: tuple[Stack, ExitStack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, servers = stack
+    write_items(here.folder / "items.parquet", 0, 300)
     file = deployments(root, here, begin=datetime.now(UTC) + timedelta(seconds=60))
     first = here.set_up(root, file)
     assert "Automation 'streamrec-run-failed' created." in first
@@ -218,11 +234,22 @@ def test_the_stack_publishes_serves_and_alerts(
     assert here.wait_until_ended(second) == "Completed"
     latest = Bundle.open(here.data / "published").manifest.version
     assert latest != bundle.manifest.version
-    wait_for("no swap", lambda: here.served() == latest, 30, here.log("service"))
+    wait_for("no swap", lambda: here.served() == latest, 60, here.log("service"))
+
+    # Items come and go; the published encoder takes them in.
+    write_items(here.folder / "items.parquet", 5, 310)
+    refreshed = here.run("refresh-items/hourly", config(here))
+    assert here.wait_until_ended(refreshed) == "Completed", here.log("worker").read_text()[-3000:]
+    manifest = Bundle.open(here.data / "published").manifest
+    assert manifest.refreshed is not None
+    assert (manifest.refreshed.encoded, manifest.refreshed.removed, manifest.rows) == (10, 5, 305)
+    latest = manifest.version
+    wait_for("no swap", lambda: here.served() == latest, 60, here.log("service"))
+    assert httpx.get(f"{here.service}/v1/items/item-309", headers=CALLER).status_code == 200
     assert here.alerts.texts == []
 
     # A run that fails is told.
-    failed = here.run("item-embeddings/daily", config(here, validation={"min_rows": 301}))
+    failed = here.run("item-embeddings/daily", config(here, validation={"min_rows": 306}))
     assert here.wait_until_ended(failed) == "Failed"
     wait_for("no alert", lambda: bool(here.alerts.about("streamrec-run-failed")), 60, here.log("prefect"))
     assert here.call("GET", f"/flow_runs/{failed}")["name"] in here.alerts.about("streamrec-run-failed")[0]
@@ -244,4 +271,4 @@ def test_the_stack_publishes_serves_and_alerts(
     here.start("worker", servers)
     assert here.wait_until_ended(here.run("item-embeddings/daily", config(here, seed=8))) == "Completed"
     newest = Bundle.open(here.data / "published").manifest.version
-    wait_for("no swap", lambda: here.served() == newest != latest, 30, here.log("service"))
+    wait_for("no swap", lambda: here.served() == newest != latest, 60, here.log("service"))
