@@ -66,11 +66,21 @@ class ExactNeighbours:
         return float(hits.mean())
 
     def widen(self, index: ItemIndex, min_recall: float) -> float:
-        """Raise `index.nprobe` until the recall is at least `min_recall`; returns the recall reached."""
-        recall = self.recall(index)
+        """Raise `index.nprobe` to the least with a recall of at least `min_recall`; returns that recall."""
+        recall, too_few = self.recall(index), 0
         while recall < min_recall and index.nprobe is not None and index.nprobe < (index.lists or 0):
+            too_few = index.nprobe
             index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.lists or 0)
             recall = self.recall(index)
+        enough = index.nprobe
+        while enough is not None and enough - too_few > 1:
+            index.nprobe = (too_few + enough) // 2
+            found = self.recall(index)
+            if found >= min_recall:
+                enough, recall = index.nprobe, found
+            else:
+                too_few = index.nprobe
+        index.nprobe = enough
         return recall
 
 
