@@ -44,6 +44,10 @@ def importers(root: Path, package: str) -> set[str]:
         ("prefect", ("flows/",)),
         ("faiss", ("streamrec/retrieval/index.py",)),
         ("torchdiffeq", ("streamrec/models/flow/solvers.py",)),
+        ("fastapi", ("streamrec/serving/",)),
+        ("starlette", ("streamrec/serving/",)),
+        ("uvicorn", ("streamrec/serving/run.py",)),
+        ("prometheus_client", ("streamrec/serving/metrics.py",)),
         (
             "flows",
             ("flows/", "streamrec/cli.py", "streamrec/commands/refresh.py", "streamrec/commands/retrieve.py"),
@@ -130,6 +134,11 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 @pytest.mark.parametrize("module", ["streamrec", "streamrec.config", "streamrec.cli"])
 def test_importing_is_light(module: str) -> None:
     assert loaded_by(f"import {module}") == set()
+
+
+def test_the_service_imports_without_what_trains_and_orchestrates() -> None:
+    assert loaded_by("import streamrec.serving.run") == {"faiss"}
+    assert loaded_by("import streamrec.commands.serve, streamrec.serving.settings") == set()
 
 
 def test_models_import_without_the_rest_of_the_stack() -> None:

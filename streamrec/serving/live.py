@@ -58,7 +58,7 @@ class LiveBundle:
         self._poll_seconds = poll_seconds
         self._watcher = watcher
         self._serving: Signature | None = None
-        self._seen: Signature | None = None
+        self._broken: dict[Signature, Exception] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -102,30 +102,32 @@ class LiveBundle:
             folder = resolve(self.root)
             signature = _signature(folder)
         except (BundleError, OSError) as error:
-            self._seen = None
             self._refuse(None, error)
             return True
         if signature == self._serving:
-            self._seen = signature
             self._change(State(self.state.served))
             return True
-        if signature == self._seen:
-            return True
-        try:
-            served = Served(Bundle.open(folder))
-            if self.state.served is not None:
-                served.encoders.warm_as(self.state.served.encoders)
-        except Exception as error:
-            if not isinstance(error, StreamRecError | Problem):
-                log.exception("reading bundle %s", folder.name)
-            if _moved_on(self.root, folder):
-                return False
-            self._seen = signature
-            self._refuse(folder.name, error)
-            return True
-        self._seen = self._serving = signature
-        self._change(State(served))
+        if signature not in self._broken:
+            try:
+                served = self._read(folder)
+            except Exception as error:
+                if _moved_on(self.root, folder):
+                    return False
+                if not isinstance(error, StreamRecError | Problem):
+                    log.exception("reading bundle %s", folder.name)
+                self._broken[signature] = error
+            else:
+                self._serving = signature
+                self._change(State(served))
+                return True
+        self._refuse(folder.name, self._broken[signature])
         return True
+
+    def _read(self, folder: Path) -> Served:
+        served = Served(Bundle.open(folder))
+        if self.state.served is not None:
+            served.encoders.warm_as(self.state.served.encoders)
+        return served
 
     def _refuse(self, version: str | None, error: Exception) -> None:
         reason = str(error).replace(f"{self.root.resolve()}/", "").replace(f"{self.root}/", "")
