@@ -291,7 +291,7 @@ def info(out: Out = Path("data")) -> None:
 
     path = resolve(out / "published")
     print(manifest_page(path, Manifest.read(path / MANIFEST)))
-    print(versions_list(Releases(path.parent).versions, path.name))
+    print(versions_list(Releases(path.parent).manifests, path.name))
 
 
 @app.command()

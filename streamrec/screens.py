@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def manifest_page(path: Path, manifest: Manifest) -> str:
         ("embeddings", f"{manifest.dimension} numbers each, compared by {manifest.metric}"),
         ("index", _index(manifest.index, manifest.recall)),
         ("model", f"{model.name} version {model.version}, run {model.run_id}"),
+        *_space_facts(manifest),
         *_tower_facts(manifest.towers),
         *((f"{role} columns", ", ".join(names)) for role, names in roles.items() if names),
         ("schema", manifest.schema_fingerprint),
@@ -55,10 +57,45 @@ def manifest_page(path: Path, manifest: Manifest) -> str:
     return align(facts)
 
 
-def versions_list(versions: list[str], current: str) -> str:
-    """Versions of the bundles that are there, the newest first: those that `streamrec rollback` goes to."""
-    lines = (f"  {version}{'  current' * (version == current)}" for version in reversed(versions))
-    return "\n".join(["versions", *lines])
+def versions_list(manifests: Mapping[str, Manifest | None], current: str) -> str:
+    """Versions of the bundles that are there, the newest first: those that `streamrec rollback` goes to.
+
+    Of each it is said whether its vectors may be compared with the current ones; None: it cannot be read.
+    """
+    now = manifests.get(current)
+    rows = [
+        (f"  {version}", "current" if version == current else _beside(manifest, now))
+        for version, manifest in sorted(manifests.items(), reverse=True)
+    ]
+    return "\n".join(["versions", align(rows)])
+
+
+def _beside(manifest: Manifest | None, current: Manifest | None) -> str:
+    if manifest is None or current is None:
+        return "cannot be read"
+    spaces = [found.space or found.version for found in (manifest, current)]
+    return "comparable with the current one" if spaces[0] == spaces[1] else "another space: not comparable"
+
+
+def _space_facts(manifest: Manifest) -> list[tuple[str, str]]:
+    facts = [("space", f"that of {manifest.space}")] if manifest.space not in (None, manifest.version) else []
+    if (found := manifest.alignment) is not None:
+        verdict = "comparable" if found.comparable else "not comparable"
+        facts.append(
+            (
+                "aligned to",
+                f"{found.reference}: {verdict}; cosine {found.mean_cosine:.4f} on average, 95% above "
+                f"{found.p05_cosine:.4f}, of {found.common_items:,} common items",
+            )
+        )
+    if (made := manifest.refreshed) is not None:
+        facts.append(
+            (
+                "refreshed from",
+                f"{made.source}: {made.encoded:,} encoded, {made.kept:,} kept, {made.removed:,} removed",
+            )
+        )
+    return facts
 
 
 def _tower_facts(towers: PublishedTowers | None) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from streamrec.config import dump_config, load_config, parse_config, setting_names
+from streamrec.config import RefreshConfig, dump_config, load_config, parse_config, setting_names
 from streamrec.errors import ConfigError
 
 SMALLEST = "generate: {items: 300}\n"
@@ -144,3 +144,20 @@ def test_a_configuration_cannot_be_changed_in_place() -> None:
     config = parse_config({"generate": {}})
     with pytest.raises(ValidationError, match="frozen"):
         config.seed = 3  # type: ignore[misc]
+
+
+def test_the_file_of_a_whole_run_will_do_for_a_refresh_but_unknown_settings_will_not() -> None:
+    whole = {
+        "ingest": {"path": "items.parquet"},
+        "features": {"item_id": "id", "numeric": ["price"]},
+        "model": {"latent_dim": 3},
+        "augmenters": {},
+        "publish": {"keep": 5},
+    }
+    config = parse_config(whole, ["publish.min_recall=0.9"], model=RefreshConfig)
+    assert (config.ingest.path, config.publish.keep, config.publish.min_recall) == ("items.parquet", 5, 0.9)
+    assert "model" not in config.model_dump()
+    with pytest.raises(ConfigError, match=r"unknown setting 'publihs'; did you mean 'publish'\?"):
+        parse_config(whole | {"publihs": {}}, model=RefreshConfig)
+    with pytest.raises(ConfigError, match="ingest: field required"):
+        parse_config({"generate": {}}, model=RefreshConfig)

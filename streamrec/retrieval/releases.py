@@ -14,6 +14,7 @@ from pathlib import Path
 from streamrec.errors import BundleError
 from streamrec.files import sync
 from streamrec.retrieval.bundle import CURRENT, Bundle
+from streamrec.retrieval.manifest import MANIFEST, Manifest
 
 _STAGING = ".staging-"
 _REMOVED = ".removed-"
@@ -36,6 +37,17 @@ class Releases:
     def versions(self) -> list[str]:
         """Versions present, oldest first."""
         return sorted(path.name for path in self.root.iterdir() if _VERSION.fullmatch(path.name))
+
+    @property
+    def manifests(self) -> dict[str, Manifest | None]:
+        """Manifests of the versions present, oldest first; None where one cannot be read."""
+        found: dict[str, Manifest | None] = {}
+        for version in self.versions:
+            try:
+                found[version] = Manifest.read(self.root / version / MANIFEST)
+            except BundleError:
+                found[version] = None
+        return found
 
     @contextmanager
     def locked(self) -> Iterator[None]:
