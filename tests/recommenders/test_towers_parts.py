@@ -159,6 +159,15 @@ def test_a_map_leaves_each_item_out_to_find_its_penalty() -> None:
     assert np.allclose(found(content)[:, 0], targets[:, 0], atol=0.3)
 
 
+def test_a_map_is_fitted_to_so_many_items_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    content, targets = (rng.normal(size=(61, width)).astype(np.float32) for width in (4, 2))
+    monkeypatch.setattr("streamrec.recommenders.content_map.MOST_ITEMS", 31)
+    found, expected = ContentMap.of(content, targets), ContentMap.of(content[::2], targets[::2])
+    assert np.array_equal(found(content), expected(content))
+    assert not np.allclose(found.mean, targets.mean(0))
+
+
 def test_a_new_item_has_the_factors_of_its_content(events: Interactions) -> None:
     """Content that tells the items apart by who takes them: a new item is taken by the same users."""
     known = events.select((events.items != 0) & (events.items != 29))
