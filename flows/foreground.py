@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.runtime import start_prefect, wait_for_prefect
 from streamrec.console import StageDisplay
+from streamrec.stages.lock import sole_run
 from streamrec.stages.store import KEPT
 
 
@@ -31,7 +32,9 @@ def run_in_foreground(
             are left to the stages that are done.
     """
     module, _, name = flow.partition(":")
-    with StageDisplay() as display:
+    wait = 60 * config.stages.wait_minutes
+    # Before Prefect is started: two servers on one new database would break each other.
+    with StageDisplay() as display, sole_run(config.out, name.replace("_", "-"), wait, display.told):
         with display.stage("start"):
             start_prefect(config.out, verbose)
             found = import_module(module)

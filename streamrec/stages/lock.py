@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -20,12 +21,15 @@ POLL_SECONDS = 0.5
 FIRST_LOOKS = 3
 """A run that has just got the lock may not have written yet who it is."""
 
+_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
+"""Folders of this run: a command has taken them before its flow does."""
+
 
 @contextmanager
 def sole_run(
     out: Path, flow: str, wait_seconds: float, told: Callable[[str], None] = lambda line: None
 ) -> Iterator[None]:
-    """Wait for, then hold, the right to run in `out`.
+    """Wait for, then hold, the right to run in `out`; inside such a block for the same folder, do nothing.
 
     Args:
         out: Folder of the runs and bundles; made where absent.
@@ -36,6 +40,9 @@ def sole_run(
     Raises:
         RunLockedError: another run still holds the folder after that time, or the folder cannot be written.
     """
+    if out.resolve() in _held.get():
+        yield
+        return
     try:
         out.mkdir(parents=True, exist_ok=True)
         file = (out / LOCK).open("a+", encoding="utf-8")
@@ -47,9 +54,11 @@ def sole_run(
         file.truncate()
         json.dump({"flow": flow, "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"}, file)
         file.flush()
+        token = _held.set(_held.get() | {out.resolve()})
         try:
             yield
         finally:
+            _held.reset(token)
             file.truncate(0)
 
 

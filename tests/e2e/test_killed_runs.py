@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,18 +26,35 @@ AUGMENTERS = (
 """As those of the fixture `finished_run`, which nothing interrupts."""
 
 
-def start(folder: Path, *settings: str) -> subprocess.Popen[str]:
-    """`streamrec run` in `folder`, its lines about stages on its standard error."""
-    command = [str(Path(sys.executable).with_name("streamrec")), "run"]
-    command += [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """`start(folder, *settings)`: `streamrec run` there, its lines about stages on its standard error."""
+    runs: list[subprocess.Popen[str]] = []
+
+    def begin(folder: Path, *settings: str) -> subprocess.Popen[str]:
+        command = [str(Path(sys.executable).with_name("streamrec")), "run"]
+        command += [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
+        runs.append(
+            subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, "COLUMNS": "200"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.kill()
+        run.wait()
 
 
 def stages_until_killed(run: subprocess.Popen[str], seen: list[str]) -> list[str]:
@@ -58,11 +77,10 @@ def versions(folder: Path) -> list[tuple[str, int]]:
         return sorted(database.execute("select name, version from model_versions"))
 
 
-@pytest.mark.slow
 def test_a_run_killed_after_every_stage_is_gone_on_with(
-    tmp_path: Path, finished_run: tuple[Path, subprocess.CompletedProcess[str]]
+    tmp_path: Path, start: Start, finished_run: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
-    done: list[str] = []
+    done = ["start", "track"]
     ended: int | None = -signal.SIGKILL
     while ended == -signal.SIGKILL:
         run = start(tmp_path, *AUGMENTERS)
@@ -78,8 +96,9 @@ def test_a_run_killed_after_every_stage_is_gone_on_with(
     assert mine.manifest.files == other.manifest.files, "the same bytes as of a run that nothing interrupted"
 
 
-@pytest.mark.slow
-def test_a_run_killed_half_way_through_its_training_ends_with_the_same_bundle(tmp_path: Path) -> None:
+def test_a_run_killed_half_way_through_its_training_ends_with_the_same_bundle(
+    tmp_path: Path, start: Start
+) -> None:
     long = ("train.epochs=60", "train.checkpoint_every=1", "train.patience=null")
     parts = []
     for name, kills in (("killed", True), ("whole", False)):
@@ -89,7 +108,7 @@ def test_a_run_killed_half_way_through_its_training_ends_with_the_same_bundle(tm
         if kills:
             checkpoint = folder / "data" / "stages"
             while run.poll() is None and not list(checkpoint.glob(".unfinished-train-*/*.safetensors")):
-                pass
+                time.sleep(0.05)
             run.kill()
             run.communicate()
             run = start(folder, *long)
@@ -102,8 +121,7 @@ def test_a_run_killed_half_way_through_its_training_ends_with_the_same_bundle(tm
     assert [whole for _, whole in parts] == [False, True]
 
 
-@pytest.mark.slow
-def test_of_two_runs_at_once_one_waits_and_finds_everything_done(tmp_path: Path) -> None:
+def test_of_two_runs_at_once_one_waits_and_finds_everything_done(tmp_path: Path, start: Start) -> None:
     runs = [start(tmp_path) for _ in range(2)]
     told = [run.communicate()[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], told

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_threads_take_turns_too(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     with sole_run(tmp_path, "last", 0):
+        pass
+
+
+def test_a_flow_runs_inside_the_lock_of_its_command(tmp_path: Path) -> None:
+    with sole_run(tmp_path, "command", 0):
+        with sole_run(tmp_path / "." / "x" / "..", "flow", 0):
+            pass
+        assert '"flow": "command"' in (tmp_path / LOCK).read_text()
+        told: list[str] = []
+        with ThreadPoolExecutor() as others, pytest.raises(RunLockedError, match="command"):
+            others.submit(enter, tmp_path, told).result()
+
+
+def enter(folder: Path, told: list[str]) -> None:
+    with sole_run(folder, "other", 0, told.append):
         pass
 
 
