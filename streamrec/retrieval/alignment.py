@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrec.catalog.table import Catalog
+from streamrec.retrieval.anchors import anchored_rows
 from streamrec.retrieval.changes import Changes
 from streamrec.retrieval.embeddings import read_vectors
 from streamrec.retrieval.index import normalised
@@ -30,7 +31,8 @@ ITEMS_PER_AXIS = 20
 """Common items needed per entry of an embedding: fewer could be rotated onto anything."""
 MIN_MEAN_COSINE = 0.95
 MIN_P05_COSINE = 0.85
-"""What vectors of two encoders must reach to be comparable; `docs/refresh.md` says what was measured."""
+"""What vectors must reach, beside the published ones and beside those that the space began with, to be
+comparable; `docs/refresh.md` says what was measured."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,27 @@ def align(encoder: ItemEncoder, catalog: Catalog, bundle: Bundle, seed: int) -> 
     new = encoder.encode(catalog.rows(common[rows]))
     old = read_vectors(bundle.path / EMBEDDINGS)[changes.positions[common[rows]]]
     fitted = half[rows]
-    rotation = procrustes(new[fitted], old[fitted])
+    rotation = procrustes(new[fitted], old[fitted]).astype(np.float32)
     figures = compare_vectors(new[~fitted] @ rotation, old[~fitted])
     manifest = bundle.manifest
-    comparable = figures["mean_cosine"] >= MIN_MEAN_COSINE and figures["p05_cosine"] >= MIN_P05_COSINE
+    comparable = _near(figures) and _near_anchors(encoder.rotated(rotation), catalog, bundle, changes)
     alignment = Alignment(
         reference=manifest.version, common_items=len(common), **figures, comparable=comparable
     )
     space = (manifest.space or manifest.version) if comparable else None
-    return Rotated(rotation.astype(np.float32), alignment, space)
+    return Rotated(rotation, alignment, space)
+
+
+def _near(figures: dict[str, float]) -> bool:
+    return figures["mean_cosine"] >= MIN_MEAN_COSINE and figures["p05_cosine"] >= MIN_P05_COSINE
+
+
+def _near_anchors(encoder: ItemEncoder, catalog: Catalog, bundle: Bundle, changes: Changes) -> bool:
+    """Whether items lie where they lay when the space began, not only where they lay last."""
+    anchors = anchored_rows(bundle, catalog, changes.hashes)
+    if anchors is None:
+        return True
+    rows, vectors = anchors
+    if len(rows) < ITEMS_PER_AXIS * encoder.dimension:
+        return False
+    return _near(compare_vectors(encoder.encode(catalog.rows(rows)), vectors))

@@ -14,6 +14,7 @@ import pyarrow as pa
 from streamrec.catalog.table import Catalog
 from streamrec.config import PublishConfig
 from streamrec.errors import BundleError
+from streamrec.retrieval.anchors import carry_anchors
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.embeddings import EmbeddingsWriter, check_ids, stream_vectors
 from streamrec.retrieval.index import ItemIndex
@@ -92,7 +93,7 @@ def publish(
         summary: settings of the run, for the manifest (JSON values).
         quality: metrics of the encoder, for the manifest.
         alignment: how the encoder's space lies on an earlier one, for the manifest.
-        space: the space that it goes on; without one the bundle begins its own.
+        space: that of the current bundle, where the encoder goes on with it; else the bundle begins its own.
         created: time of publication, with a time zone; now, by default.
         progress: called with (rows encoded, rows in all).
 
@@ -113,6 +114,8 @@ def publish(
         with releases.staging() as folder:
             draft = _write(folder, catalog, encoder, config, seed, clock, progress)
             encoder.save(folder)
+            if space is not None and not carry_anchors(root, space, folder):
+                space = None
             if profile is not None:
                 shutil.copyfile(profile, folder / PROFILE)
             rest = {

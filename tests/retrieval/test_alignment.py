@@ -120,3 +120,25 @@ def test_the_same_arguments_give_the_same_bits(catalog: Catalog, bundle: Bundle)
     assert second is not None
     assert first.rotation.tobytes() == second.rotation.tobytes()
     assert first.alignment == second.alignment
+
+
+def test_a_space_does_not_wander_off_step_by_step(catalog: Catalog, tmp_path: Path) -> None:
+    """Each step is small, and the sum of them ends the space: vectors are measured where it began."""
+    root, encoder = tmp_path / "published", make_encoder(catalog)
+    first = publish_small(root, catalog, encoder).manifest
+    spaces = []
+    for _ in range(12):
+        with torch.no_grad():
+            encoder.model.linear.weight[:, :2] *= 1.25
+        found = align(encoder, catalog, Bundle.open(root), seed=0)
+        assert found is not None
+        assert found.alignment.mean_cosine > 0.95, "no single step is large"
+        spaces.append(found.space)
+        publish_small(
+            root, catalog, encoder.rotated(found.rotation), alignment=found.alignment, space=found.space
+        )
+    assert spaces[0] == first.version
+    ended = spaces.index(None)
+    assert 0 < ended < 11
+    assert spaces[:ended] == [first.version] * ended
+    assert spaces[ended + 1] not in (None, first.version), "another space begins and goes on"

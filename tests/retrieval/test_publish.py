@@ -236,8 +236,15 @@ def test_now_is_the_time_of_publication(catalog: Catalog, root: Path) -> None:
     assert before <= created <= datetime.now(UTC)
 
 
-def test_a_bundle_begins_a_space_or_goes_on_with_one(catalog: Catalog, root: Path) -> None:
+def test_a_bundle_begins_a_space_or_goes_on_with_the_current_one(catalog: Catalog, root: Path) -> None:
     first = publish_small(root, catalog).manifest
     assert first.space == first.version
-    second = publish_small(root, catalog, space=first.space).manifest
-    assert second.space == first.version != second.version
+    bundles = [publish_small(root, catalog, PlainEncoder(shift=shift), space=first.space) for shift in (1, 2)]
+    assert [bundle.manifest.space for bundle in bundles] == [first.version] * 2
+    other = publish_small(root, catalog, space="of a bundle that is not current").manifest
+    assert other.space == other.version
+    # What the space began with is carried on, whatever encoders come after.
+    for bundle in bundles:
+        anchors = pq.read_table(bundle.path / "space" / "anchors.parquet")
+        latents = PlainEncoder().encode(make_table().combine_chunks().to_batches()[0])
+        np.testing.assert_array_equal(np.stack(anchors["embedding"].to_pylist()).astype(np.float32), latents)

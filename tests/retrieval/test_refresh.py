@@ -145,19 +145,22 @@ def test_what_does_not_concern_the_items_is_carried_over(tmp_path: Path) -> None
         relative_residual=0.1,
         comparable=True,
     )
+    catalog = make_catalog(tmp_path / "items.parquet", BASE)
+    space = publish_small(tmp_path / "published", catalog, PlainEncoder(shift=1)).manifest.version
     bundle = publish_small(
         tmp_path / "published",
-        make_catalog(tmp_path / "items.parquet", BASE),
+        catalog,
         profile=tmp_path / "reference.json",
         model=ModelSource(name="encoder", version="3", run_id="abc"),
         quality={"recall": 0.25},
         alignment=alignment,
-        space="a space",
+        space=space,
     )
     manifest = refreshed(bundle, edited([], [1], 0, None)).manifest
-    assert (manifest.space, manifest.alignment, manifest.quality) == ("a space", alignment, {"recall": 0.25})
+    assert (manifest.space, manifest.alignment, manifest.quality) == (space, alignment, {"recall": 0.25})
+    for name in ("profile.json", "space/anchors.parquet"):
+        assert manifest.files[name] == bundle.manifest.files[name]
     assert manifest.model == bundle.manifest.model
-    assert manifest.files["profile.json"] == bundle.manifest.files["profile.json"]
     assert manifest.encoder_fingerprint == bundle.manifest.encoder_fingerprint
 
 
