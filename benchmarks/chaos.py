@@ -284,10 +284,10 @@ def started(folder: Path, items: int, epochs: int) -> Iterator[tuple[Stack, floa
 
 
 def chaos(folder: Path, kills: int, seed: int, items: int, epochs: int) -> list[Point]:
-    """Kill `kills` times, each victim as often as the others, in seeded order and at seeded moments."""
+    """Kill `kills` times, each victim once a round, in seeded order and at seeded moments."""
     draw = random.Random(seed)
-    victims = [VICTIMS[number % len(VICTIMS)] for number in range(kills)]
-    draw.shuffle(victims)
+    rounds = (draw.sample(VICTIMS, len(VICTIMS)) for _ in range(kills))
+    victims = [victim for order in rounds for victim in order][:kills]
     points = []
     with started(folder, items, epochs) as (stack, length):
         print(f"a run takes {length:.0f} s; {kills} kills, seed {seed}", flush=True)

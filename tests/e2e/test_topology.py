@@ -90,7 +90,7 @@ class Stack:
         """Run the one-shot service that sets the server up."""
         program, script = self.composed.command("set-up")
         own = self.composed.environment("set-up") | {"PREFECT_HOME": str(self.folder / "client")}
-        own |= {"STREAMREC_HOME": str(root), "NO_COLOR": "1"}
+        own |= {"NO_COLOR": "1"}
         done = subprocess.run(
             [program, str(root / script), str(prefect_file)],
             env=own,
