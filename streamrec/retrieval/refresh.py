@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from streamrec.catalog.table import Catalog
 from streamrec.config import PublishConfig
 from streamrec.errors import BundleError
@@ -48,6 +50,12 @@ def compare(bundle: Bundle, catalog: Catalog, max_removed: float) -> Changes:
         )
     if not catalog.num_rows:
         raise BundleError(f"{catalog.path}: no rows, expected at least one item; nothing was published")
+    column, known = catalog.schema.item_id, bundle.searcher.items.ids.column.type
+    if (found := pq.read_schema(catalog.path).field(column).type) != known:
+        raise BundleError(
+            f"{catalog.path}: column '{column}' holds {found}, the published items' {known}; "
+            "make the ids as they were, or run in full: streamrec run"
+        )
     changes = Changes.of(bundle, catalog)
     if changes is None:
         raise BundleError(

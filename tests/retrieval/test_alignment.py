@@ -110,6 +110,9 @@ def test_without_enough_common_items_there_is_nothing_to_align_to(
     few = make_catalog(tmp_path / "few.parquet", catalog.table().slice(0, 79))
     assert align(make_encoder(catalog), few, bundle, seed=0) is None
     assert align(make_encoder(catalog, latent_dim=5), catalog, bundle, seed=0) is None
+    numbered = catalog.table().set_column(0, "id", pa.array(np.arange(200)))
+    renumbered = make_catalog(tmp_path / "numbered.parquet", numbered)
+    assert align(make_encoder(catalog), renumbered, bundle, seed=0) is None
     other = SCHEMA.model_copy(update={"display": ()})
     assert align(make_encoder(catalog), Catalog(catalog.path, other), bundle, seed=0) is None
 
