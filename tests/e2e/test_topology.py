@@ -238,7 +238,7 @@ def test_the_stack_publishes_serves_and_alerts(
 
     # Items come and go; the published encoder takes them in.
     write_items(here.folder / "items.parquet", 5, 310)
-    refreshed = here.run("refresh-items/hourly", config(here))
+    refreshed = here.run("refresh-items/hourly", {"out": str(here.data), "ingest": config(here)["ingest"]})
     assert here.wait_until_ended(refreshed) == "Completed", here.log("worker").read_text()[-3000:]
     manifest = Bundle.open(here.data / "published").manifest
     assert manifest.refreshed is not None
