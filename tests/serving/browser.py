@@ -48,7 +48,9 @@ def chromium() -> str | None:
 class Tab:
     """One page. Everything that it logs as an error, or refuses by its policy, is kept in `errors`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, process: int) -> None:
+        self.process = process
+        """Id of the browser's first process."""
         self._socket = socket
         self._sent = 0
         self.errors: list[str] = []
@@ -168,7 +170,7 @@ def browser(profile: Path) -> Iterator[Tab]:
             targets = json.loads(root.recv(timeout=30))["result"]["targetInfos"]
         page = next(target["targetId"] for target in targets if target["type"] == "page")
         with connect(f"ws://127.0.0.1:{number}/devtools/page/{page}", max_size=None, proxy=None) as socket:
-            yield Tab(socket)
+            yield Tab(socket, process.pid)
     finally:
         process.terminate()
         try:

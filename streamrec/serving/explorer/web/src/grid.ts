@@ -27,7 +27,7 @@ export class Grid {
   /**
    * The accepted point nearest to a place, at most `radius` away, all in map units; null without one.
    *
-   * Of points at one place the last is nearest: it is drawn over the others.
+   * Of points at one place the last is nearest.
    */
   nearest(x: number, y: number, radius: number, accepts: (point: number) => boolean = () => true): number | null {
     const [px, py, reach] = [x * LARGEST, y * LARGEST, radius * LARGEST];

@@ -5,6 +5,7 @@ import { members, slots, PLAIN } from "./colours";
 import { h } from "./dom";
 import { LARGEST, type Grid } from "./grid";
 import { drawMarks, type Colours } from "./overlay";
+import { Pace } from "./pace";
 import { Scatter, type Theme } from "./scatter";
 import type { State, Store } from "./store";
 
@@ -19,6 +20,7 @@ const REACH = 10;
 const STEP = 60;
 const FLIGHT_MS = 350;
 const DRAG_FROM = 4;
+const REST_MS = 160;
 
 export class MapView {
   readonly element: HTMLElement;
@@ -36,6 +38,9 @@ export class MapView {
   private hovered: Hit | null = null;
   private pointers = new Map<number, Position>();
   private dragged = 0;
+  private readonly pace = new Pace();
+  private moving = false;
+  private rest = 0;
   private waiting = false;
   private flight = 0;
 
@@ -129,16 +134,28 @@ export class MapView {
   redraw(): void {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => {
+    requestAnimationFrame((now) => {
       this.waiting = false;
+      if (this.moving) this.pace.frame(now);
       this.draw();
     });
+  }
+
+  /** Draw while the map moves: perhaps not all points, until it rests. */
+  private redrawMoving(): void {
+    this.moving = true;
+    clearTimeout(this.rest);
+    this.rest = window.setTimeout(() => {
+      this.moving = false;
+      this.redraw();
+    }, REST_MS);
+    this.redraw();
   }
 
   private draw(): void {
     const { map, selection, walk } = this.store.state;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    this.scatter.draw(this.view, ratio, this.pointSize(map?.x.length ?? 0), this.theme());
+    this.scatter.draw(this.view, ratio, this.pointSize(map?.x.length ?? 0), this.theme(), this.moving ? this.pace.share : 1);
     drawMarks(this.marks, this.view, ratio, {
       hovered: this.hovered?.place ?? null,
       selected: selection?.place ?? null,
@@ -172,7 +189,7 @@ export class MapView {
       if (flight !== this.flight) return;
       const share = still ? 1 : Math.min(1, (performance.now() - begun) / FLIGHT_MS);
       this.view = between(from, to, share * share * (3 - 2 * share));
-      this.redraw();
+      this.redrawMoving();
       if (share < 1) requestAnimationFrame(advance);
     };
     advance();
@@ -181,7 +198,7 @@ export class MapView {
   private move(view: View): void {
     this.flight++;
     this.view = view;
-    this.redraw();
+    this.redrawMoving();
   }
 
   private middle(): Position {

@@ -2,6 +2,7 @@
 
 import type { View } from "./camera";
 import { PALETTE, rgb } from "./colours";
+import { shuffled } from "./pace";
 
 /** Places of a layer, slots of the palette, and which points stand out where some do. */
 export interface Layer {
@@ -57,7 +58,7 @@ void main() {
 
 interface Uploaded {
   array: WebGLVertexArrayObject;
-  buffers: { x: WebGLBuffer; y: WebGLBuffer; slots: WebGLBuffer; marked: WebGLBuffer };
+  buffers: { x: WebGLBuffer; y: WebGLBuffer; slots: WebGLBuffer; marked: WebGLBuffer; order: WebGLBuffer };
   count: number;
   marks: boolean;
   shape: Layer["shape"];
@@ -111,6 +112,7 @@ export class Scatter {
       y: this.floats(1, layer.y),
       slots: this.bytes(2, layer.slots),
       marked: this.bytes(3, layer.marked ?? new Uint8Array(layer.x.length)),
+      order: this.order(layer.x.length),
     };
     gl.bindVertexArray(null);
     this.layers.set(name, {
@@ -133,8 +135,9 @@ export class Scatter {
   /**
    * @param ratio device pixels per CSS pixel.
    * @param size of a point, in CSS pixels.
+   * @param share of the points to draw, from 0 to 1; those of a share are spread over the whole map.
    */
-  draw(view: View, ratio: number, size: number, theme: Theme): void {
+  draw(view: View, ratio: number, size: number, theme: Theme, share = 1): void {
     const gl = this.gl;
     const [width, height] = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
     if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -155,22 +158,22 @@ export class Scatter {
       gl.uniform1i(this.uniform("diamond"), diamond ? 1 : 0);
       gl.bindVertexArray(layer.array);
       if (layer.marks) {
-        this.pass(layer, 0, pixels, 1, 0.78);
-        this.pass(layer, 1, pixels * 1.25, 1, 0);
+        this.pass(layer, share, 0, pixels, 1, 0.78);
+        this.pass(layer, share, 1, pixels * 1.25, 1, 0);
       } else {
-        this.pass(layer, -1, pixels, diamond ? 0.95 : 0.85, 0);
+        this.pass(layer, share, -1, pixels, diamond ? 0.95 : 0.85, 0);
       }
     }
     gl.bindVertexArray(null);
   }
 
-  private pass(layer: Uploaded, which: number, size: number, opacity: number, faded: number): void {
+  private pass(layer: Uploaded, share: number, which: number, size: number, opacity: number, faded: number): void {
     const gl = this.gl;
     gl.uniform1f(this.uniform("pass_"), which);
     gl.uniform1f(this.uniform("size"), size);
     gl.uniform1f(this.uniform("opacity"), opacity);
     gl.uniform1f(this.uniform("faded"), faded);
-    gl.drawArrays(gl.POINTS, 0, layer.count);
+    gl.drawElements(gl.POINTS, Math.ceil(layer.count * share), gl.UNSIGNED_INT, 0);
   }
 
   private uniform(name: string): WebGLUniformLocation | null {
@@ -187,6 +190,15 @@ export class Scatter {
   private bytes(location: number, values: Uint8Array): WebGLBuffer {
     const buffer = this.fill(location, values);
     this.gl.vertexAttribIPointer(location, 1, this.gl.UNSIGNED_BYTE, 0, 0);
+    return buffer;
+  }
+
+  /** Points are drawn in no order: no value lies over the others, and the first ones are a fair sample. */
+  private order(count: number): WebGLBuffer {
+    const gl = this.gl;
+    const buffer = gl.createBuffer();
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, shuffled(count), gl.STATIC_DRAW);
     return buffer;
   }
 

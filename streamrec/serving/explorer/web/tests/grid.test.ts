@@ -47,7 +47,7 @@ describe("grid", () => {
     expect(new Grid(new Uint16Array(0), new Uint16Array(0)).nearest(0.5, 0.5, 1)).toBeNull();
   });
 
-  it("takes the point drawn last of those at one place", () => {
+  it("takes the last of several points at one place", () => {
     const same = new Grid(Uint16Array.of(9, 9, 9), Uint16Array.of(4, 4, 4));
     expect(same.nearest(9 / LARGEST, 4 / LARGEST, 0.01)).toBe(2);
   });
