@@ -18,17 +18,19 @@ THREADS = 4
 
 
 class Pool:
-    """A few threads and a bounded queue; a search in one of them may use several processors."""
+    """A few threads and a bounded queue."""
 
     def __init__(self, queue: int, seconds: float, workers: int = 1) -> None:
         """Take the calls that may wait, the time for one, and the processes that share the machine."""
-        processors = max(1, (os.cpu_count() or 1) // workers)
-        self._threads = ThreadPoolExecutor(THREADS, "search", initializer=use_threads, initargs=(processors,))
+        self._processors = max(1, (os.cpu_count() or 1) // workers)
+        self._threads = ThreadPoolExecutor(THREADS, "search")
         self._places = threading.Semaphore(queue)
         self._seconds = seconds
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`, done in a thread.
+    async def run(self, work: Callable[[], T], many: bool = False) -> T:
+        """The result of `work`, done in a thread; `many` where it searches for many vectors.
+
+        These are shared among the processors, which would only wait for each other in a search for one.
 
         A call that is given up before its turn never runs; one that has begun keeps its place until it ends.
 
@@ -37,7 +39,7 @@ class Pool:
         """
         if not self._places.acquire(blocking=False):
             raise busy("too many requests wait")
-        future = self._threads.submit(work)
+        future = self._threads.submit(_with_threads, self._processors if many else 1, work)
         future.add_done_callback(lambda _: self._places.release())
         try:
             async with asyncio.timeout(self._seconds):
@@ -50,3 +52,8 @@ class Pool:
     def close(self) -> None:
         """Let the calls that have begun end."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _with_threads(threads: int, work: Callable[[], T]) -> T:
+    use_threads(threads)
+    return work()

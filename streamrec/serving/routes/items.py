@@ -30,7 +30,11 @@ async def neighbors(call: Call) -> Answer:
     asked = NeighboursQuery.parse(call.query)
     served, service = call.service.live.current, call.service
     check_size(service.settings.limits, asked.k)
-    row = served.item(call.path["item_id"])
+    item_id = call.path["item_id"]
+    known = None if asked.where else served.remembered.get((item_id, asked.k, asked.features))
+    if known is not None:
+        return Answer(known)
+    row = served.item(item_id)
 
     def find() -> Answer:
         if asked.where:
@@ -39,9 +43,12 @@ async def neighbors(call: Call) -> Answer:
             items = listed(served, *served.bundle.searcher.nearest_to(row, asked.k), asked.features)
         return answer(served, {"id": served.items.id(row), "items": items})
 
-    if asked.where or served.search_cost + answer_cost(asked.k, asked.features) > SHORT:
+    if asked.where:
         return await service.pool.run(find)
-    return find()
+    long = served.search_cost + answer_cost(asked.k, asked.features) > SHORT
+    found = await service.pool.run(find) if long else find()
+    served.remembered.keep((item_id, asked.k, asked.features), found.body)
+    return found
 
 
 async def neighbors_of_many(call: Call) -> Answer:
@@ -59,7 +66,7 @@ async def neighbors_of_many(call: Call) -> Answer:
         ]
         return answer(served, {"results": results})
 
-    return await service.pool.run(find)
+    return await service.pool.run(find, many=True)
 
 
 def _near(

@@ -83,7 +83,7 @@ async def recommend(call: Call) -> Answer:
     searched = search_cost(recommendations.towers.item_index, exact=body.exclude_seen)
     cost = len(queries) * (searched + answer_cost(body.k, body.features))
     if body.where or encoded or cost > SHORT:
-        return await service.pool.run(find)
+        return await service.pool.run(find, many=body.queries is not None)
     return find()
 
 

@@ -36,7 +36,7 @@ async def search(call: Call) -> Answer:
     encoded = any(query.item is not None for query in queries)
     cost = len(queries) * (served.search_cost + answer_cost(body.k, body.features))
     if body.where or encoded or cost > SHORT:
-        return await service.pool.run(find)
+        return await service.pool.run(find, many=body.queries is not None)
     return find()
 
 
