@@ -125,12 +125,13 @@ class Searcher:
             own = np.array([position])
             found, others = self.nearest(self.index.vectors(own), k, without=own)
             return list(found[0]), list(others[0].tolist())
-        # Without the item itself; where as many others have its vector, it may not be there.
-        left_out = rows.index(position) if position in rows else k
-        del rows[left_out : left_out + 1]
-        if scores[0] > 1 or scores[-1] < -1:
-            scores = np.clip(scores, -1.0, 1.0)
-        return [*scores[:left_out], *scores[left_out + 1 :]], rows
+        # Where more than `k` others have the item's own vector, it may not be there.
+        own_place = 0 if rows[0] == position else rows.index(position) if position in rows else k
+        kept = list(scores)
+        del rows[own_place : own_place + 1], kept[own_place : own_place + 1]
+        if kept and (kept[0] > 1 or kept[-1] < -1):
+            kept = list(np.clip(kept, -1.0, 1.0))
+        return kept, rows
 
     def _neighbours(self, scores: np.ndarray, positions: np.ndarray) -> Neighbours:
         there = positions >= 0

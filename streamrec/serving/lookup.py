@@ -1,4 +1,4 @@
-"""`IdLookup`: rows by id and ids by row, in a few bytes per row beside the Arrow column.
+"""`IdLookup`: rows by id and ids by row, in a few bytes per row.
 
 A dictionary of a million ids takes more memory than their embeddings, and `pyarrow.compute.index` reads the
 whole column for every question. Here an id's hash names a bucket of about one row.
@@ -6,8 +6,7 @@ whole column for every question. Here an id's hash names a bucket of about one r
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -19,55 +18,86 @@ from streamrec.retrieval.ids import Id, as_type
 _FACTOR = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 _WORD = 8
+_BLOCK = 65_536
+"""Ids whose hashes are computed at once."""
 
 
-class _Chunk(Protocol):
-    """A part of the column: ids of its rows, and their hashes."""
+class _Column(Protocol):
+    """Ids of all rows."""
 
-    id: Callable[[int], Id]
-    """The id of a row."""
+    def typed(self, wanted: Id) -> Id | None:
+        """An id as the column holds it; None where it cannot."""
 
-    def hashes(self) -> np.ndarray:
-        """(rows,) uint64."""
+    def hash(self, value: Id) -> int:
+        """64 bits."""
+
+    def hashes(self, start: int, stop: int) -> np.ndarray:
+        """Hashes of rows, uint64."""
+
+    def ids(self, rows: Iterable[int]) -> list[Id]:
+        """The ids of rows."""
 
 
 class _Integers:
-    def __init__(self, array: pa.Array) -> None:
-        self._values = to_numpy(array.cast(pa.int64()))
-        self.id: Callable[[int], Id] = self._values.data.__getitem__
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._values = np.concatenate([to_numpy(chunk.cast(pa.int64())) for chunk in column.chunks])
+        self._items = self._values.data
 
-    def hashes(self) -> np.ndarray:
-        return self._values.astype(np.uint64) * np.uint64(_FACTOR)
+    def typed(self, wanted: Id) -> Id | None:
+        return as_type(wanted, pa.int64())
+
+    def hash(self, value: Id) -> int:
+        return int(value) * _FACTOR & _MASK
+
+    def hashes(self, start: int, stop: int) -> np.ndarray:
+        return self._values[start:stop].astype(np.uint64) * np.uint64(_FACTOR)
+
+    def ids(self, rows: Iterable[int]) -> list[Id]:
+        return [self._items[row] for row in rows]
 
 
 class _Texts:
-    def __init__(self, array: pa.Array) -> None:
-        _, offsets, data = array.buffers()
-        self._starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-        self._data = memoryview(data if data is not None else b"")
-        self.id = _text_reader(self._starts.data, self._data)
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        parts, ends, total = list[bytes](), [np.zeros(1, np.int64)], 0
+        for chunk in column.cast(pa.string()).chunks:
+            _, offsets, data = chunk.buffers()
+            own: np.ndarray = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            parts.append(data.slice(int(own[0]), int(own[-1] - own[0])).to_pybytes() if data else b"")
+            ends.append(own[1:].astype(np.int64) - own[0] + total)
+            total += len(parts[-1])
+        # Words are read across the ends of ids: some bytes beyond the last one must exist.
+        self._data = b"".join([*parts, bytes(2 * _WORD)])
+        small = total + 2 * _WORD < 2**31
+        self._starts = np.concatenate(ends).astype(np.int32 if small else np.int64)
+        self._at = self._starts.data
 
-    def hashes(self) -> np.ndarray:
-        starts, stop = self._starts.astype(np.int64), int(self._starts[-1])
-        lengths = np.diff(starts)
-        # Words are read across the ends of ids: eight bytes beyond the last one must exist.
-        padded = np.zeros(stop + 2 * _WORD, np.uint8)
-        padded[:stop] = np.frombuffer(self._data, np.uint8, stop)
-        words = np.ndarray((stop + _WORD,), "<u8", padded, strides=(1,))
+    def typed(self, wanted: Id) -> Id | None:
+        return str(wanted)
+
+    def hash(self, value: Id) -> int:
+        data = str(value).encode("utf-8", "surrogatepass")
+        found = len(data) * _FACTOR & _MASK
+        for at in range(0, len(data), _WORD):
+            word = found ^ int.from_bytes(data[at : at + _WORD], "little")
+            found = (word ^ (word >> 32)) * _FACTOR & _MASK
+        return found
+
+    def hashes(self, start: int, stop: int) -> np.ndarray:
+        words = np.ndarray((len(self._data) - _WORD + 1,), "<u8", self._data, strides=(1,))
+        starts = self._starts[start:stop].astype(np.int64)
+        lengths = np.diff(self._starts[start : stop + 1].astype(np.int64))
         found = lengths.astype(np.uint64) * np.uint64(_FACTOR)
         for at in range(0, int(lengths.max(initial=0)), _WORD):
             rows = np.flatnonzero(lengths > at)
             unused = np.maximum(_WORD - (lengths[rows] - at), 0).astype(np.uint64) * np.uint64(8)
-            word = words[starts[rows] + at] & (np.uint64(_MASK) >> unused)
-            found[rows] = _mixed(found[rows] ^ word)
+            word = found[rows] ^ (words[starts[rows] + at] & (np.uint64(_MASK) >> unused))
+            # High bits reach the low ones before the product, low bits the high ones by it.
+            found[rows] = (word ^ (word >> np.uint64(32))) * np.uint64(_FACTOR)
         return found
 
-
-def _text_reader(starts: memoryview, data: memoryview) -> Callable[[int], Id]:
-    def read(row: int) -> Id:
-        return str(data[starts[row] : starts[row + 1]], "utf-8")
-
-    return read
+    def ids(self, rows: Iterable[int]) -> list[Id]:
+        data, at = self._data, self._at
+        return [data[at[row] : at[row + 1]].decode() for row in rows]
 
 
 class IdLookup:
@@ -75,34 +105,30 @@ class IdLookup:
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         """Index a column without missing or repeated ids."""
-        self._type = column.type
-        self._integer = pa.types.is_integer(column.type)
-        chunks = [chunk for chunk in column.chunks if len(chunk)]
-        self._chunks: list[_Chunk] = [
-            _Integers(chunk) if self._integer else _Texts(chunk.cast(pa.string())) for chunk in chunks
-        ]
-        self._ids = [chunk.id for chunk in self._chunks]
-        self._firsts = np.cumsum([0, *map(len, chunks)]).tolist()
+        self._column: _Column = (_Integers if pa.types.is_integer(column.type) else _Texts)(column)
+        self._length = len(column)
         self._shift = 64 - max(1, (len(column) - 1).bit_length())
         buckets = np.empty(len(column), np.uint32)
-        for first, chunk in zip(self._firsts, self._chunks, strict=False):
-            hashes = chunk.hashes()
-            buckets[first : first + len(hashes)] = hashes >> np.uint64(self._shift)
+        for start in range(0, len(column), _BLOCK):
+            stop = min(start + _BLOCK, len(column))
+            buckets[start:stop] = self._column.hashes(start, stop) >> np.uint64(self._shift)
         counts = np.bincount(buckets, minlength=1 << (64 - self._shift))
         self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32).data
         self._rows = np.argsort(buckets).astype(np.int32).data
 
     def __len__(self) -> int:
-        return int(self._firsts[-1])
+        return self._length
 
     def position(self, wanted: Id) -> int:
         """Row of an id, -1 where no row has it; the text of a number finds an integer id."""
-        value = as_type(wanted, self._type)
+        column = self._column
+        value = column.typed(wanted)
         if value is None:
             return -1
-        bucket = (_hash_integer(int(value)) if self._integer else _hash_text(str(value))) >> self._shift
-        for row in self._rows[self._starts[bucket] : self._starts[bucket + 1]]:
-            if self.id(row) == value:
+        bucket = column.hash(value) >> self._shift
+        for at in range(self._starts[bucket], self._starts[bucket + 1]):
+            row = self._rows[at]
+            if column.ids((row,))[0] == value:
                 return row
         return -1
 
@@ -112,32 +138,8 @@ class IdLookup:
 
     def id(self, row: int) -> Id:
         """The id of a row."""
-        chunk = bisect_right(self._firsts, row) - 1
-        return self._chunks[chunk].id(row - self._firsts[chunk])
+        return self._column.ids((row,))[0]
 
     def ids(self, rows: Iterable[int]) -> list[Id]:
         """The ids of many rows."""
-        firsts, parts = self._firsts, self._ids
-        found = []
-        for row in rows:
-            chunk = bisect_right(firsts, row) - 1
-            found.append(parts[chunk](row - firsts[chunk]))
-        return found
-
-
-def _mixed(word: np.ndarray) -> np.ndarray:
-    """One step of the hash: high bits reach the low ones before, low bits the high ones after."""
-    return (word ^ (word >> np.uint64(32))) * np.uint64(_FACTOR)
-
-
-def _hash_text(text: str) -> int:
-    data = text.encode("utf-8", "surrogatepass")
-    found = len(data) * _FACTOR & _MASK
-    for at in range(0, len(data), _WORD):
-        word = found ^ int.from_bytes(data[at : at + _WORD], "little")
-        found = (word ^ (word >> 32)) * _FACTOR & _MASK
-    return found
-
-
-def _hash_integer(number: int) -> int:
-    return number * _FACTOR & _MASK
+        return self._column.ids(rows)

@@ -17,6 +17,7 @@ from streamrec.serving.costs import search_cost
 from streamrec.serving.encoders import Encoders
 from streamrec.serving.lookup import IdLookup
 from streamrec.serving.problems import Problem
+from streamrec.serving.remembered import Remembered
 
 
 class Served:
@@ -29,6 +30,7 @@ class Served:
         found = bundle.recommendations
         self.users = None if found is None else IdLookup(found.towers.users.column)
         self.encoders = Encoders(bundle)
+        self.remembered = Remembered()
         self.search_cost = search_cost(bundle.searcher.index, exact=False)
 
     @property

@@ -71,7 +71,7 @@ def test_a_fault_of_the_service_is_logged_and_not_told(
         raise RuntimeError("secret")
 
     monkeypatch.setattr("streamrec.retrieval.search.Searcher.nearest_to", fail)
-    answer = client.get("/v1/items/item-0001/neighbors")
+    answer = client.get("/v1/items/item-0001/neighbors?k=17")
     assert answer.status_code == 500
     assert answer.json() == {
         "error": {"code": "internal", "message": "the service failed; its log says why"},

@@ -43,7 +43,7 @@ def test_what_is_no_id_is_at_no_row(wanted: Any) -> None:
 def test_many_ids_spread_over_the_buckets_and_take_few_bytes() -> None:
     ids = [f"item_{number:07d}" for number in range(50_000)]
     lookup = IdLookup(pa.chunked_array([pa.array(ids).slice(0, 30_000), pa.array(ids).slice(30_000)]))
-    assert np.diff(lookup._starts).max() < 12
+    assert np.diff(np.asarray(lookup._starts)).max() < 12
     assert lookup._starts.nbytes + lookup._rows.nbytes < 12 * len(ids)
     some = list(range(0, 50_000, 977))
     assert lookup.positions(ids[row] for row in some).tolist() == some
