@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamrec.config import RunConfig, dump_config
 from streamrec.errors import BundleError
-from streamrec.retrieval.manifest import Alignment, ModelSource
+from streamrec.retrieval.aligned_space import AlignedSpace
+from streamrec.retrieval.manifest import ModelSource
 from streamrec.user_config import UserRetrievalConfig
 
 CHALLENGER = "challenger.json"
@@ -28,10 +29,8 @@ class Challenger(BaseModel):
     """Its version in the registry, which is the one that was judged."""
     quality: dict[str, float | None]
     """Its metrics."""
-    alignment: Alignment | None = None
-    """How an item encoder's space lies on an earlier one."""
-    space: str | None = None
-    """The space that it goes on with; None: a new one begins."""
+    space: AlignedSpace = AlignedSpace()
+    """How an item encoder's space lies on the published one."""
 
     def write(self, folder: Path, config: RunConfig | UserRetrievalConfig) -> None:
         """Write `challenger.json` and the settings of the run."""

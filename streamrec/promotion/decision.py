@@ -62,6 +62,11 @@ class Decision(BaseModel):
         held = all(row.outcome != "failed" for row in rows)
         return cls(rows=rows, promoted=held, champion=champion, notes=notes)
 
+    @classmethod
+    def standing(cls, champion: str) -> Decision:
+        """Of a challenger that the current bundle holds already."""
+        return cls(rows=(), promoted=True, champion=champion, notes=(f"It is in use already: {champion}.",))
+
     def force(self, why: str) -> Decision:
         """The same findings, but promoted for a reason of somebody's own."""
         return self.model_copy(update={"promoted": True, "forced": True, "why": why})
@@ -74,6 +79,8 @@ class Decision(BaseModel):
     @property
     def headline(self) -> str:
         """One sentence."""
+        if not self.rows and not self.forced:
+            return self.notes[0] if self.notes else "Promoted: there are no gates."
         failed, applied = len(self.failed), sum(row.outcome != "not applicable" for row in self.rows)
         names = ", ".join(row.gate for row in self.failed)
         if self.forced:

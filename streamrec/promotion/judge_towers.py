@@ -97,8 +97,14 @@ def judge_towers(
 
 def baseline_rows(verdict: Verdict) -> tuple[Row, ...]:
     """A row per judged figure; its bound is the best baseline's figure."""
+    if not verdict.differences:
+        reason = "there is no baseline to beat"
+        return tuple(
+            Row(gate=f"{figure} {AGAINST_BASELINES}", outcome="failed", reason=reason)
+            for figure in verdict.judged
+        )
     rows = []
-    for figure in verdict.judged if verdict.differences else ():
+    for figure in verdict.judged:
         all_of_it = [found for found in verdict.differences if found.figure == figure]
         held = all(found.standing == "above" for found in all_of_it)
         closest, mine = verdict.closest(figure), verdict.figures[figure]

@@ -63,8 +63,8 @@ def publish_encoder(
         profile=profile,
         summary=without_password(config).model_dump(mode="json", exclude_none=True) | _told(decision),
         quality=challenger.quality,
-        alignment=challenger.alignment,
-        space=challenger.space,
+        alignment=challenger.space.alignment,
+        space=challenger.space.space_beside(folder, published),
         progress=progress,
     )
 

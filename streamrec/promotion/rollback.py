@@ -61,7 +61,7 @@ def rollback(
     Args:
         published: folder of the bundles.
         open_store: opens the tracking store, once the bundle is back.
-        version: of the bundle to go to.
+        version: of the bundle to go to; the current one, to verify it and mend the registry.
         why: the reason, kept as a tag of the versions of the models.
 
     Raises:
@@ -112,10 +112,11 @@ def _plan(published: Path, releases: Releases, version: str | None, why: str | N
 def _move(
     after: Manifest, before: Manifest | None, step: Rollback, store: TrackingStore
 ) -> tuple[RegisteredModel, ...]:
-    reason = {"rollback.why": step.why} if step.why else {}
+    tags = {"rollback": f"from bundle {step.before}"} if step.before != step.after else {}
+    tags |= {"rollback.why": step.why} if step.why else {}
     moved = []
     for part in ("items", "towers"):
-        champion = name_champion(after, store, part, {"rollback": f"from bundle {step.before}", **reason})
+        champion = name_champion(after, store, part, tags)
         left = None if before is None else source_of(before, part)
         if champion is None:
             continue

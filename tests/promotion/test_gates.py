@@ -102,7 +102,8 @@ def test_towers_must_stand_above_every_baseline_on_each_figure() -> None:
     rows = baseline_rows(Verdict("two-tower", judged, differences, {"ndcg@10": 0.2, "recall@20": 0.3}))
     assert [row.outcome for row in rows] == ["failed", "passed"]
     assert [row.bound for row in rows] == [pytest.approx(0.19), pytest.approx(0.28)]
-    assert baseline_rows(Verdict("two-tower", judged, (), {})) == ()
+    rows = baseline_rows(Verdict("two-tower", judged, (), {}))
+    assert [row.outcome for row in rows] == ["failed", "failed"]
 
 
 PASSED = Row(gate="a", champion=0.5, challenger=0.6, bound=0.45, outcome="passed", reason="+0.1")
@@ -128,6 +129,12 @@ def test_one_failed_gate_refuses_and_force_is_recorded_everywhere(tmp_path: Path
     table = pq.read_table(tmp_path / DECISION_TABLE)
     assert table["champion"].to_pylist() == [0.5, None]
     assert b'"forced":true' in table.schema.metadata[b"streamrec.decision"]
+
+
+def test_what_is_in_use_already_and_what_has_no_gates_say_so() -> None:
+    assert Decision.standing("v7").headline == "It is in use already: v7."
+    assert Decision.standing("v7").promoted
+    assert Decision.of(()).headline == "Promoted: there are no gates."
 
 
 def test_a_table_in_markdown_keeps_its_cells() -> None:

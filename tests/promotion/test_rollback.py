@@ -83,6 +83,13 @@ def test_it_goes_to_a_version_by_name_forward_too_and_that_is_no_longer_taken_ba
     assert TAKEN_BACK not in published.client.tags["encoder", "1"]
 
 
+def test_the_current_version_by_name_mends_the_registry_alone(published: Published) -> None:
+    published.client.aliases["encoder", "champion"] = "1"
+    published.back(3)
+    assert (published.current, published.champion) == (3, "3")
+    assert "rollback" not in published.client.tags["encoder", "3"]
+
+
 def test_what_is_not_there_or_does_not_verify_changes_nothing(published: Published, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no version 2026; it has "):
         rollback(published.root, lambda: published.store, "2026")
