@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.states import State
 
 from flows.augmenters import augment
-from flows.events import ITEMS_PUBLISHED, tell
+from flows.events import ITEMS_PUBLISHED, tell, tell_refused
+from flows.promotion import not_promoted, record_decision
 from flows.stages import Progress, Stages, alone
 from flows.steps import IO_STEP, STEP
 from flows.summary import RunSummary
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from streamrec.catalog.table import Catalog
     from streamrec.evaluation.quality import LatentQuality
     from streamrec.evaluation.report import AugmentersReport
+    from streamrec.promotion.challenger import Challenger
+    from streamrec.promotion.decision import Decision
     from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.aligned_space import AlignedSpace
     from streamrec.retrieval.bundle import Bundle
@@ -50,13 +54,16 @@ SUMMARY = "summary.json"
 
 
 @flow(name="item-embeddings", persist_result=False)
-def item_embeddings(config: RunConfig) -> RunSummary:
-    """Make, validate, train, align, evaluate, register and publish; the new bundle's encoder is the champion.
+def item_embeddings(config: RunConfig) -> RunSummary | State[RunSummary]:
+    """Make, validate, train, align, evaluate, register, judge and publish; then the encoder is the champion.
 
-    Augmenters, where the configuration has them, follow once the embeddings are published, which wait
-    neither for them nor for their success. What an earlier run has finished is not done again.
+    An encoder that does not hold against the published one is not published: the run ends in the failed state
+    `NotPromoted`, once its report is written. Augmenters, where the configuration has them, follow once the
+    embeddings are published, which wait neither for them nor for their success. What an earlier run has
+    finished is not done again.
 
     Raises:
+        NotPromotedError: the encoder was refused.
         StreamRecError: of the first step that failed; what was published before stays as it was.
     """
     begun = time.perf_counter()
@@ -84,26 +91,33 @@ def item_embeddings(config: RunConfig) -> RunSummary:
                 )
             with stages("register"):
                 encoder = registered(run, catalog, folder, history, quality, stages)
-            with stages("publish") as progress:
-                bundle = published_bundle(
-                    config, catalog, folder, published, encoder, space, quality, stages, progress
-                )
-            with stages("promote"):
-                promote_encoder(store, encoder, bundle)
-                announce(bundle, stages)
-            findings, augmenters = augment(config, run, catalog, folder, stages)
+            with stages("judge") as progress:
+                challenger = kept_challenger(config, folder, encoder, space, quality)
+                current = in_use(config, published, encoder)
+                decision = judged(config, run, catalog, folder, published, encoder, current, progress)
+            bundle, findings, augmenters = None, None, None
+            if decision.promoted:
+                with stages("publish") as progress:
+                    bundle = published_bundle(
+                        config, catalog, folder, published, challenger, decision, current, stages, progress
+                    )
+                with stages("promote"):
+                    promote_encoder(store, published)
+                    announce(bundle, stages)
+                findings, augmenters = augment(config, run, catalog, folder, stages)
             summary = RunSummary(
                 run=folder.name,
                 folder=folder,
-                bundle=bundle.path,
-                items=bundle.manifest.rows,
+                bundle=None if bundle is None else bundle.path,
+                promotion=decision.headline,
+                items=catalog.num_rows,
                 refused=ingested.rows_refused,
-                dimension=bundle.manifest.dimension,
+                dimension=config.model.latent_dim,
                 model=encoder.name,
                 version=encoder.version,
                 tracking_uri=store.uri,
                 metrics=quality.metrics(),
-                example=str(bundle.searcher.items.table[catalog.schema.item_id][0]),
+                example=first_item(catalog),
                 warnings=tuple(str(check) for check in validation.warnings),
                 augmenters=augmenters,
                 seconds=stages.seconds,
@@ -111,7 +125,12 @@ def item_embeddings(config: RunConfig) -> RunSummary:
                 reused=stages.reused,
             )
             with stages("report"):
-                report(config, run, ingested, validation, history, quality, bundle, findings, summary)
+                report(
+                    config, run, ingested, validation, history, quality, decision, bundle, findings, summary
+                )
+    if bundle is None:
+        tell_refused(published, folder.name, decision)
+        return not_promoted(decision, folder)
     return summary.model_copy(
         update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
     )
@@ -172,24 +191,62 @@ def registered(
     )
 
 
+def kept_challenger(
+    config: RunConfig, folder: Path, encoder: RegisteredModel, space: AlignedSpace, quality: LatentQuality
+) -> Challenger:
+    """What `streamrec promote` needs of the run, also kept in its folder."""
+    from streamrec.promotion.challenger import Challenger
+
+    made = Challenger(part="items", model=encoder.source, quality=dict(quality.metrics()), space=space)
+    made.write(folder, config)
+    return made
+
+
+def in_use(config: RunConfig, published: Path, encoder: RegisteredModel) -> Bundle | None:
+    """The current bundle, if that version made it."""
+    from streamrec.retrieval.reference import published_items
+
+    return published_items(published, encoder.source, config.publish, config.seed)
+
+
+def judged(
+    config: RunConfig,
+    run: TrackedRun,
+    catalog: Catalog,
+    folder: Path,
+    published: Path,
+    encoder: RegisteredModel,
+    current: Bundle | None,
+    progress: Progress,
+) -> Decision:
+    """Whether that version replaces the champion; nothing is measured where it is the champion."""
+    from streamrec.promotion.decision import Decision
+
+    if current is None:
+        decision = judge_encoder(config, catalog, folder, published, encoder, progress)
+        record_decision(run, folder, encoder, decision, "item-embeddings")
+        return decision
+    decision = Decision.standing(current.manifest.version)
+    decision.write(folder)
+    return decision
+
+
 def published_bundle(
     config: RunConfig,
     catalog: Catalog,
     folder: Path,
     published: Path,
-    encoder: RegisteredModel,
-    space: AlignedSpace,
-    quality: LatentQuality,
+    challenger: Challenger,
+    decision: Decision,
+    current: Bundle | None,
     stages: Stages,
     progress: Progress,
 ) -> Bundle:
     """The bundle of that version: the current one, if it is."""
-    from streamrec.retrieval.reference import published_items
-
     bundle = stages.adopted(
-        published_items(published, encoder.source, config.publish, config.seed),
+        current,
         lambda found: f"bundle {found.manifest.version}",
-        lambda: publish_bundle(config, catalog, folder, published, encoder, space, quality, progress),
+        lambda: publish_bundle(config, catalog, folder, published, challenger, decision, progress),
     )
     stages.finished.give("bundle", bundle.manifest.version)
     return bundle
@@ -203,6 +260,12 @@ def announce(bundle: Bundle, stages: Stages) -> None:
         return bundle.manifest.version
 
     stages.kept(ANNOUNCE, announced)
+
+
+def first_item(catalog: Catalog) -> str:
+    """Id of the first item."""
+    (row,) = next(catalog.batches([catalog.schema.item_id], batch_rows=1)).to_pylist()
+    return str(row[catalog.schema.item_id])
 
 
 @task(**IO_STEP)
@@ -322,43 +385,45 @@ def register_encoder(
     return register_item_encoder(run, folder, pa.Table.from_batches([examples]), {KEY: key})
 
 
+@task(**STEP)
+def judge_encoder(
+    config: RunConfig,
+    catalog: Catalog,
+    folder: Path,
+    published: Path,
+    encoder: RegisteredModel,
+    progress: Progress,
+) -> Decision:
+    """Hold the encoder against that of the current bundle, on items that neither was trained on."""
+    from streamrec.promotion import judge_encoder as promotion
+    from streamrec.promotion.aliases import TAKEN_BACK
+
+    taken_back = encoder.tags.get(TAKEN_BACK)
+    return promotion.judge_encoder(config, catalog, folder, published, taken_back, progress)
+
+
 @task(**IO_STEP)
 def publish_bundle(
     config: RunConfig,
     catalog: Catalog,
     folder: Path,
     published: Path,
-    encoder: RegisteredModel,
-    space: AlignedSpace,
-    quality: LatentQuality,
+    challenger: Challenger,
+    decision: Decision,
     progress: Progress,
 ) -> Bundle:
     """Encode every item, index the embeddings, verify the bundle and make it current."""
-    from streamrec.retrieval.encoder import ItemEncoder
-    from streamrec.retrieval.publish import publish
+    from streamrec.promotion.publish_challenger import publish_encoder
 
-    return publish(
-        published,
-        catalog,
-        ItemEncoder.load(folder),
-        config.publish,
-        config.seed,
-        model=encoder.source,
-        profile=folder / PROFILE.files[0],
-        summary=config.model_dump(mode="json", exclude_none=True),
-        quality=quality.metrics(),
-        alignment=space.alignment,
-        space=space.space_beside(folder, published),
-        progress=progress,
-    )
+    return publish_encoder(config, catalog, folder, published, challenger, decision, progress)
 
 
 @task(**IO_STEP)
-def promote_encoder(store: TrackingStore, encoder: RegisteredModel, bundle: Bundle) -> None:
-    """Make the published encoder the champion."""
-    from streamrec.pyfunc.registry import promote
+def promote_encoder(store: TrackingStore, published: Path) -> None:
+    """Make the encoder of the current bundle the champion: that of this run, unless somebody rolled back."""
+    from streamrec.promotion.aliases import follow_bundle
 
-    promote(store, encoder.version, {"bundle": bundle.manifest.version})
+    follow_bundle(published, store, "items")
 
 
 @task(**IO_STEP)
@@ -369,12 +434,21 @@ def report(
     validation: ValidationResult,
     history: History,
     quality: LatentQuality,
-    bundle: Bundle,
+    decision: Decision,
+    bundle: Bundle | None,
     findings: Findings | None,
     summary: RunSummary,
 ) -> None:
     """Write the run's page and summary; show them in MLflow and Prefect."""
-    from streamrec.evaluation.report import Durations, Published, RunReport, write_report
+    from streamrec.evaluation.report import (
+        Durations,
+        PromotionReport,
+        Published,
+        RunReport,
+        write_report,
+    )
+
+    manifest = None if bundle is None else bundle.manifest.model_dump(mode="json", by_alias=True)
 
     page = RunReport(
         summary.run,
@@ -384,11 +458,12 @@ def report(
         history,
         quality,
         summary.folder / "evaluation",
-        Published(bundle.path, bundle.manifest.model_dump(mode="json", by_alias=True), summary.example),
+        None if bundle is None or manifest is None else Published(bundle.path, manifest, summary.example),
         Durations(
             summary.seconds, summary.compute, summary.orchestration, summary.total_seconds, summary.reused
         ),
         None if summary.augmenters is None else _augmenters(summary, findings),
+        PromotionReport(decision.headline, decision.promoted, decision.lines(), decision.notes),
     )
     write_report(summary.folder / REPORT, page)
     (summary.folder / SUMMARY).write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -20,6 +20,8 @@ class RetrievalSummary(Timed):
     """Version of the bundle that has the items."""
     bundle: Path | None
     """The bundle published with the towers; None where they were not."""
+    promotion: str
+    """Whether they beat their baselines and hold against the champion, in a sentence."""
     items: int
     """Items of the bundle."""
     users: int
@@ -47,7 +49,7 @@ class RetrievalSummary(Timed):
 
     @property
     def published(self) -> bool:
-        """Whether the towers beat their baselines and recommend now."""
+        """Whether the towers held against their gates and recommend now."""
         return self.bundle is not None
 
     @property
@@ -56,8 +58,8 @@ class RetrievalSummary(Timed):
         if self.published:
             return f"Published towers for {self.users:,} users and {self.items:,} items."
         return (
-            f"Not published: the towers do not beat their baselines; version {self.version} of {self.model} "
-            "stays the challenger, and what was published before stays as it was."
+            f"Not published: version {self.version} of {self.model} stays the challenger, and what was "
+            f"published before stays as it was. {self.promotion}"
         )
 
     @property
@@ -88,6 +90,7 @@ class RetrievalSummary(Timed):
                 [
                     ("items of", self.trained_on),
                     *([("bundle", str(self.bundle))] if self.published else []),
+                    ("promotion", self.promotion),
                     ("rankings", str(self.rankings)),
                     ("model", f"{self.model} version {self.version}, the {alias}, in {self.tracking_uri}"),
                     *([("refused", refused)] if self.refused else []),
@@ -102,6 +105,7 @@ class RetrievalSummary(Timed):
         """A page for Prefect's artifacts."""
         facts = {
             "towers": self.headline,
+            "promotion": self.promotion,
             "verdict": "<br>".join(self.verdict),
             "split": self.split,
             "items of": f"`{self.trained_on}`",

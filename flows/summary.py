@@ -16,6 +16,7 @@ COMPUTE = (
     "train",
     "align",
     "evaluate",
+    "judge",
     "index",
     "publish",
     "augment",
@@ -121,10 +122,12 @@ class RunSummary(Timed):
     """Name of the run: of its folder and of its MLflow run."""
     folder: Path
     """Catalogue, validation, codec, model and evaluation."""
-    bundle: Path
-    """The published bundle."""
+    bundle: Path | None
+    """The published bundle; None where the encoder was refused."""
+    promotion: str
+    """Whether it holds against the champion, in a sentence."""
     items: int
-    """Items published."""
+    """Items of the catalogue, which are those of the bundle."""
     refused: int
     """Rows of the table that were put into quarantine."""
     dimension: int
@@ -132,7 +135,7 @@ class RunSummary(Timed):
     model: str
     """Registered model."""
     version: int
-    """Its version, the champion."""
+    """Its version: the champion where it was published, else the challenger."""
     tracking_uri: str
     """MLflow store of the run."""
     metrics: dict[str, float]
@@ -146,9 +149,22 @@ class RunSummary(Timed):
 
     @property
     def all_warnings(self) -> tuple[str, ...]:
-        """Expectations that failed, and augmenters that could not be fitted."""
+        """That the encoder was refused, expectations that failed, augmenters that could not be fitted."""
         error = self.augmenters.error if self.augmenters else None
-        return self.warnings + ((f"augmenters: {error}",) if error else ())
+        refused = () if self.published else (self.promotion,)
+        return refused + self.warnings + ((f"augmenters: {error}",) if error else ())
+
+    @property
+    def published(self) -> bool:
+        """Whether the encoder held against the champion and is in use now."""
+        return self.bundle is not None
+
+    @property
+    def headline(self) -> str:
+        """One sentence on what became of the embeddings."""
+        if self.published:
+            return f"Published {self.items:,} items as embeddings of {self.dimension} numbers."
+        return f"Nothing published: version {self.version} of {self.model} stays the challenger."
 
     @property
     def fitted_augmenters(self) -> AugmentersSummary | None:
@@ -167,18 +183,19 @@ class RunSummary(Timed):
     def to_text(self) -> str:
         """The last screen of `streamrec run`: what was made, how good it is, where it lies, what is next."""
         quality = [(name, f"{ours:.3f}", f"{pca:.3f}") for name, ours, pca in self.compared_with_pca()]
-        option = out_option(self.folder)
+        option, alias = out_option(self.folder), self._alias
         refused = f"{self.refused:,} rows, kept in {self.folder / 'quarantine.parquet'}"
         fitted = self.fitted_augmenters
         blocks = [
-            f"Published {self.items:,} items as embeddings of {self.dimension} numbers.",
+            self.headline,
             align([("quality, at best 1", "these", "PCA"), *quality]),
             *(f"warning: {warning}" for warning in self.all_warnings),
             align(
                 [
-                    ("bundle", str(self.bundle)),
+                    *([("bundle", str(self.bundle))] if self.published else []),
+                    ("promotion", self.promotion),
                     ("report", str(self.folder / "report.html")),
-                    ("model", f"{self.model} version {self.version}, the champion, in {self.tracking_uri}"),
+                    ("model", f"{self.model} version {self.version}, the {alias}, in {self.tracking_uri}"),
                     *([("augmenter", fitted.to_text()), ("  compared", str(fitted.page))] if fitted else []),
                     *([("refused", refused)] if self.refused else []),
                     *self.duration_rows(),
@@ -194,14 +211,19 @@ class RunSummary(Timed):
         """A page for Prefect's artifacts."""
         fitted = self.fitted_augmenters
         facts = {
-            "bundle": f"`{self.bundle}`",
+            **({"bundle": f"`{self.bundle}`"} if self.published else {}),
+            "promotion": self.promotion,
             "items": f"{self.items:,} ({self.refused:,} rows refused)",
-            "model": f"{self.model} version {self.version}, champion",
+            "model": f"{self.model} version {self.version}, {self._alias}",
             **({"augmenter": fitted.to_text()} if fitted else {}),
             **self.duration_facts(),
             **{name: f"{value:.4g}" for name, value in self.metrics.items()},
         }
         return facts_page(self.run, facts, self.all_warnings)
+
+    @property
+    def _alias(self) -> str:
+        return "champion" if self.published else "challenger"
 
 
 def facts_page(title: str, facts: dict[str, str], warnings: tuple[str, ...]) -> str:

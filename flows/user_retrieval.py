@@ -1,7 +1,8 @@
 """`user-retrieval`: users' events in, towers that recommend the published items out, a task per step.
 
 Towers are published, in a new bundle with the items that they were trained on, only where they beat the
-classical recommenders. Tasks import their tools when they run, as those of `item-embeddings`.
+classical recommenders and hold against the towers in use. Tasks import their tools when they run, as those
+of `item-embeddings`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
-from prefect.states import Completed, State
+from prefect.states import State
 
 from flows.events import TOWERS_PUBLISHED, TOWERS_REFUSED, tell
+from flows.promotion import not_promoted, record_decision
 from flows.retrieval_summary import RetrievalSummary
 from flows.stages import Progress, Stages, alone
 from flows.steps import IO_STEP, STEP
@@ -38,14 +40,14 @@ if TYPE_CHECKING:
     from streamrec.fit_user_retrieval import Judged, Trained
     from streamrec.interactions.ingest import IngestedInteractions
     from streamrec.interactions.settings import UsersConfig
+    from streamrec.promotion.challenger import Challenger
+    from streamrec.promotion.decision import Decision
     from streamrec.pyfunc.registry import RegisteredModel
     from streamrec.retrieval.bundle import Bundle
-    from streamrec.retrieval.manifest import TowerFacts
+    from streamrec.retrieval.manifest import ModelSource, TowerFacts
     from streamrec.tracking import TrackedRun, TrackingStore
 
 SUMMARY = "summary.json"
-NOT_PROMOTED = "NotPromoted"
-"""Name of the completed state of a run whose towers do not beat their baselines."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,13 @@ class PreparedEvents:
 
 @flow(name="user-retrieval", persist_result=False)
 def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[RetrievalSummary]:
-    """Read, validate, train, judge, register and, where they beat their baselines, publish towers.
+    """Read, validate, train, register, judge and, where all their gates hold, publish towers.
 
-    The run completes either way; where the towers were not published its state is called `NotPromoted`, and
-    what was published before stays as it was.
+    Where they do not, the run ends in the failed state `NotPromoted`, once its report is written, and what
+    was published before stays as it was.
 
     Raises:
+        NotPromotedError: the towers were refused.
         StreamRecError: of the first step that failed; also where another bundle became current meanwhile.
     """
     begun = time.perf_counter()
@@ -99,18 +102,22 @@ def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[Retr
                 )
             with stages("register"):
                 towers = registered(run, bundle, folder, trained, judged, stages)
+            with stages("judge"):
+                challenger = kept_challenger(config, folder, towers, judged)
+                decision = decided(config, run, bundle, prepared, folder, towers, judged, facts)
             published: Bundle | None = None
-            if judged.comparison.beats_baselines:
+            if decision.promoted:
                 with stages("publish"):
-                    published = published_towers(config, bundle, folder, towers, judged, stages)
+                    published = published_towers(config, bundle, folder, challenger, decision, stages)
                 with stages("promote"):
-                    promote_towers(store, towers, published)
+                    promote_towers(config, store)
             verdict = judged.comparison.verdict
             summary = RetrievalSummary(
                 run=folder.name,
                 folder=folder,
                 trained_on=bundle.manifest.version,
                 bundle=None if published is None else published.path,
+                promotion=decision.headline,
                 items=facts.items,
                 users=facts.users,
                 events=prepared.events.rows,
@@ -130,13 +137,11 @@ def user_retrieval(config: UserRetrievalConfig) -> RetrievalSummary | State[Retr
             with stages("report"):
                 report(run, summary)
         announce(bundle, published, stages)
-    summary = summary.model_copy(
+    if published is None:
+        return not_promoted(decision, folder)
+    return summary.model_copy(
         update={"seconds": stages.seconds, "total_seconds": time.perf_counter() - begun}
     )
-    if summary.published:
-        return summary
-    get_run_logger().warning(summary.headline)
-    return Completed(name=NOT_PROMOTED, message="; ".join(summary.verdict), data=summary)
 
 
 def prepared_events(
@@ -172,20 +177,58 @@ def registered(
     )
 
 
+def kept_challenger(
+    config: UserRetrievalConfig, folder: Path, towers: RegisteredModel, judged: Judged
+) -> Challenger:
+    """What `streamrec promote` needs of the run, also kept in its folder."""
+    from streamrec.promotion.challenger import Challenger
+
+    made = Challenger(part="towers", model=towers.source, quality=dict(judged.figures))
+    made.write(folder, config)
+    return made
+
+
+def decided(
+    config: UserRetrievalConfig,
+    run: TrackedRun,
+    bundle: Bundle,
+    prepared: PreparedEvents,
+    folder: Path,
+    towers: RegisteredModel,
+    judged: Judged,
+    facts: TowerFacts,
+) -> Decision:
+    """Whether these towers replace the champion; nothing is measured where they are the champion."""
+    from streamrec.promotion.decision import Decision
+
+    if not has_towers(bundle, towers.source):
+        decision = hold_towers(config, bundle, prepared, folder, towers, judged, facts)
+        record_decision(run, folder, towers, decision, "user-retrieval")
+        return decision
+    decision = Decision.standing(bundle.manifest.version)
+    decision.write(folder)
+    return decision
+
+
+def has_towers(bundle: Bundle, model: ModelSource) -> bool:
+    """Whether a bundle has the towers of that version."""
+    published = bundle.manifest.towers
+    return published is not None and published.model == model
+
+
 def published_towers(
     config: UserRetrievalConfig,
     bundle: Bundle,
     folder: Path,
-    towers: RegisteredModel,
-    judged: Judged,
+    challenger: Challenger,
+    decision: Decision,
     stages: Stages,
 ) -> Bundle:
     """The bundle with these towers: the current one, if it has them already."""
-    published = bundle.manifest.towers
     return stages.adopted(
-        bundle if published is not None and published.model == towers.source else None,
+        bundle if has_towers(bundle, challenger.model) else None,
         lambda found: f"bundle {found.manifest.version}",
-        lambda: publish_bundle(config, bundle, folder, towers, judged),
+        lambda: publish_bundle(config, bundle, folder, challenger, decision),
     )
 
 
@@ -331,30 +374,44 @@ def register_towers(
     )
 
 
+@task(**STEP)
+def hold_towers(
+    config: UserRetrievalConfig,
+    bundle: Bundle,
+    prepared: PreparedEvents,
+    folder: Path,
+    towers: RegisteredModel,
+    judged: Judged,
+    facts: TowerFacts,
+) -> Decision:
+    """Hold the towers against their baselines and the champion, by the same users."""
+    from streamrec.fit_user_retrieval import load_user_data
+    from streamrec.promotion.aliases import TAKEN_BACK
+    from streamrec.promotion.judge_towers import baseline_rows, judge_towers
+
+    table = prepared.user_table
+    data = load_user_data(bundle, prepared.events.path, table)
+    users = None if table is None else table.table()
+    verdict, taken_back = baseline_rows(judged.comparison.verdict), towers.tags.get(TAKEN_BACK)
+    return judge_towers(config, data, users, verdict, facts, bundle, folder, taken_back)
+
+
 @task(**IO_STEP)
 def publish_bundle(
-    config: UserRetrievalConfig, bundle: Bundle, folder: Path, towers: RegisteredModel, judged: Judged
+    config: UserRetrievalConfig, bundle: Bundle, folder: Path, challenger: Challenger, decision: Decision
 ) -> Bundle:
     """Publish the bundle's items with the towers, and make that current; refused if it no longer is."""
-    from streamrec.fit_user_retrieval import TOWERS
-    from streamrec.retrieval.publish_towers import publish_towers
+    from streamrec.promotion.publish_challenger import publish_user_towers
 
-    return publish_towers(
-        config.out.resolve() / "published",
-        bundle,
-        folder / TOWERS,
-        config.publish.keep,
-        model=towers.source,
-        quality=judged.figures,
-    )
+    return publish_user_towers(config, bundle, folder, challenger, decision)
 
 
 @task(**IO_STEP)
-def promote_towers(store: TrackingStore, towers: RegisteredModel, bundle: Bundle) -> None:
-    """Make the published towers the champion."""
-    from streamrec.pyfunc.registry import promote
+def promote_towers(config: UserRetrievalConfig, store: TrackingStore) -> None:
+    """Make the towers of the current bundle the champion: those of this run, unless somebody rolled back."""
+    from streamrec.promotion.aliases import follow_bundle
 
-    promote(store, towers.version, {"bundle": bundle.manifest.version})
+    follow_bundle(config.out.resolve() / "published", store, "towers")
 
 
 def example_user(folder: Path) -> str:
@@ -372,7 +429,7 @@ def report(run: TrackedRun, summary: RetrievalSummary) -> None:
     path = summary.folder / SUMMARY
     path.write_text(summary.model_dump_json(indent=1) + "\n", encoding="utf-8")
     run.log_files(path)
-    run.set_tags({"published": str(summary.bundle) if summary.published else "no: " + summary.verdict[0]})
+    run.set_tags({"published": str(summary.bundle) if summary.published else f"no: {summary.promotion}"})
     run.log_metrics({f"seconds/{stage}": seconds for stage, seconds in summary.seconds.items()})
     run.set_tags({f"reused.{stage}": source for stage, source in summary.reused.items()})
     create_markdown_artifact(summary.to_markdown(), key="user-retrieval", description=summary.run)

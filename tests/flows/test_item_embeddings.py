@@ -19,8 +19,11 @@ from streamrec.augmenters.store import load_augmenter
 from streamrec.catalog import make
 from streamrec.catalog.ingest import Ingested
 from streamrec.catalog.table import Catalog
+from streamrec.cli import app
 from streamrec.config import RunConfig, parse_config
-from streamrec.errors import BundleError, CatalogError, TrainingError, ValidationFailedError
+from streamrec.errors import BundleError, CatalogError, NotPromotedError, TrainingError, ValidationFailedError
+from streamrec.promotion.decision import Decision
+from streamrec.promotion.promote import find_challenger
 from streamrec.pyfunc.registry import challenger, champion
 from streamrec.retrieval.alignment import compare_vectors
 from streamrec.retrieval.bundle import Bundle
@@ -38,6 +41,13 @@ def prefect() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+def published(summary: object) -> RunSummary:
+    """What a run that was not refused gives."""
+    assert isinstance(summary, RunSummary)
+    assert summary.bundle is not None
+    return summary
 
 
 def configure(out: Path, store_uri: str, **settings: Any) -> RunConfig:
@@ -159,7 +169,7 @@ def test_a_failed_publication_leaves_a_challenger_and_no_champion(
         calls.append(args)
         raise BundleError("an embedding is not finite")
 
-    monkeypatch.setattr("streamrec.retrieval.publish.publish", refuse)
+    monkeypatch.setattr("streamrec.promotion.publish_challenger.publish", refuse)
     config = configure(tmp_path / "unpublished", store_uri)
     with pytest.raises(BundleError, match="not finite"):
         item_embeddings(config)
@@ -268,3 +278,79 @@ def test_a_wrong_parameter_is_refused_before_anything_is_written(
     with pytest.raises(ParameterTypeError):
         item_embeddings(config | {"out": str(tmp_path / "out")})
     assert not (tmp_path / "out").exists()
+
+
+GATED: dict[str, Any] = {
+    "generate": {"preset": "structured", "items": 400},
+    "train": {"epochs": 20, "validation_share": 0.3},
+}
+HARDLY = GATED | {"seed": 2, "train": {"epochs": 1, "validation_share": 0.3}}
+
+
+def test_an_encoder_that_was_hardly_trained_is_refused_and_the_run_alerts(
+    tmp_path: Path, store_uri: str
+) -> None:
+    out = tmp_path / "gated"
+    first = published(item_embeddings(configure(out, store_uri, **GATED)))
+    assert first.promotion == ("Promoted: 1 of 1 gates hold; there was no champion to compare with.")
+    config = configure(out, store_uri, **HARDLY)
+    state = item_embeddings(config, return_state=True)
+    assert (state.name, state.is_failed()) == ("NotPromoted", True)
+    with pytest.raises(
+        NotPromotedError, match=r"variance kept .* streamrec promote .* --force --why"
+    ) as told:
+        state.result()
+    assert "Not promoted: 1 of 7 gates do not hold: variance kept." in told.value.decision
+
+    assert Bundle.open(out / "published").path == first.bundle
+    store = prepare_store(config.track)
+    best, newest = champion(store), challenger(store)
+    assert best is not None
+    assert newest is not None
+    assert (best.version, newest.version) == (1, 2)
+    assert newest.tags["promotion"] == "refused"
+    assert newest.tags["gate.variance kept"].startswith("failed: ")
+    run = store.client.get_run(str(newest.run_id))
+    assert (run.info.status, run.data.tags["promotion.failed"]) == ("FINISHED", "variance kept")
+
+    refused = find_challenger(out)
+    page = (refused.folder / "report.html").read_text()
+    assert "Whether it replaces the champion" in page
+    assert "The published bundle" not in page
+    summary = RunSummary.model_validate_json((refused.folder / "summary.json").read_text())
+    assert (summary.bundle, summary.published) == (None, False)
+    assert Decision.read(refused.folder).champion == Bundle.open(out / "published").manifest.version
+
+
+@pytest.mark.slow
+def test_a_retraining_is_promoted_a_refused_one_by_force_and_both_are_rolled_back(
+    tmp_path: Path, store_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rolled"
+    first = published(item_embeddings(configure(out, store_uri, **GATED)))
+    second = published(item_embeddings(configure(out, store_uri, **GATED | {"seed": 2})))
+    assert second.promotion == "Promoted: 7 of 7 gates hold against the champion."
+    config = configure(out, store_uri, **HARDLY | {"seed": 3})
+    with pytest.raises(NotPromotedError):
+        item_embeddings(config)
+    store = prepare_store(config.track)
+
+    def state() -> tuple[str | None, int]:
+        best = champion(store)
+        assert best is not None
+        return Bundle.open(out / "published").manifest.model.version, best.version
+
+    where = ["--out", str(out)]
+    app(["promote", *where, "--force", "--why", "a drill"], standalone_mode=False)
+    assert "Promoted by force, 1 of 7 gates did not hold (variance kept): a drill" in capsys.readouterr().out
+    assert state() == ("3", 3)
+    app(["rollback", *where, "--why", "the drill is over"], standalone_mode=False)
+    assert state() == ("2", 2)
+    app(["rollback", Path(str(first.bundle)).name, *where], standalone_mode=False)
+    assert state() == ("1", 1)
+    left = store.client.get_model_version(config.track.model_name, "3")
+    assert left.tags["taken_back"].endswith("the drill is over")
+    # The same training again is the version that was taken back: it is not published by itself.
+    app(["rollback", Path(str(second.bundle)).name, *where], standalone_mode=False)
+    with pytest.raises(NotPromotedError, match="not rolled back"):
+        item_embeddings(config)

@@ -9,6 +9,7 @@ SUMMARY = RetrievalSummary(
     folder=Path("/somewhere/out/runs/20260101T000000Z-abcd"),
     trained_on="v1",
     bundle=Path("/somewhere/out/published/v2"),
+    promotion="Promoted: 6 of 6 gates hold against the champion.",
     items=1234,
     users=77,
     events=9876,
@@ -25,7 +26,11 @@ SUMMARY = RetrievalSummary(
     total_seconds=20.0,
 )
 REFUSED = SUMMARY.model_copy(
-    update={"bundle": None, "verdict": ("two-tower does not beat its baselines on ndcg@10",)}
+    update={
+        "bundle": None,
+        "promotion": "Not promoted: 1 of 4 gates do not hold: ndcg@10 against the baselines.",
+        "verdict": ("two-tower does not beat its baselines on ndcg@10",),
+    }
 )
 
 
@@ -40,7 +45,8 @@ def test_the_last_screen_of_published_towers_has_a_command_that_can_be_pasted() 
 
 def test_towers_that_were_not_published_are_a_warning_everywhere_and_recommend_nothing() -> None:
     text = REFUSED.to_text()
-    assert text.startswith("warning: Not published: the towers do not beat their baselines")
+    assert text.startswith("warning: Not published: version 3 of streamrec-two-tower stays the challenger")
+    assert "gates do not hold: ndcg@10 against the baselines" in text
     assert "does not beat its baselines on ndcg@10" in text
     assert "version 3, the challenger" in text
     assert "streamrec recommend" not in text

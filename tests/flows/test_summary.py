@@ -10,6 +10,7 @@ SUMMARY = RunSummary(
     run="20260101T000000Z-abcd",
     folder=Path("/somewhere/out/runs/20260101T000000Z-abcd"),
     bundle=Path("/somewhere/out/published/v1"),
+    promotion="Promoted: 7 of 7 gates hold against the champion.",
     items=1234,
     refused=5,
     dimension=16,

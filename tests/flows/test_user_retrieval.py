@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 
+from flows.promotion import NOT_PROMOTED
 from flows.retrieval_summary import RetrievalSummary
-from flows.user_retrieval import NOT_PROMOTED, user_retrieval
+from flows.user_retrieval import user_retrieval
 from streamrec.catalog.make import make_catalog
 from streamrec.config import RunConfig, parse_config
-from streamrec.errors import BundleError, ValidationFailedError
+from streamrec.errors import BundleError, NotPromotedError, ValidationFailedError
 from streamrec.fit import fit_item_encoder
 from streamrec.pyfunc.registry import challenger, champion
 from streamrec.retrieval.bundle import Bundle
@@ -172,10 +173,14 @@ def test_towers_that_do_not_are_registered_only_and_the_run_says_so(
     out, store_uri = items
     before = Bundle.open(out / "published").path
     config = configure(out, store_uri, interactions={"path": str(out / "noise.parquet"), "timestamp": "time"})
+    runs = set((out / "runs").iterdir())
     state = user_retrieval(config, return_state=True)
-    assert (state.name, state.is_completed()) == (NOT_PROMOTED, True)
-    assert "does not beat its baselines" in str(state.message)
-    summary = state.result()
+    assert (state.name, state.is_failed()) == (NOT_PROMOTED, True)
+    assert "ndcg@10 against the baselines" in str(state.message)
+    with pytest.raises(NotPromotedError, match=r"streamrec promote .* --force --why"):
+        state.result()
+    (folder,) = set((out / "runs").iterdir()) - runs
+    summary = RetrievalSummary.model_validate_json((folder / "summary.json").read_text())
     assert isinstance(summary, RetrievalSummary)
     assert not summary.published
     assert "warning: Not published" in summary.to_text()
