@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
+import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import LOGGING_CONFIG
@@ -95,6 +96,8 @@ def _listen(settings: ServeConfig) -> socket.socket:
 
 def _worker(settings: ServeConfig) -> FastAPI:
     """The application of one process; as a worker of several, it ends when their parent is gone."""
+    # Arrow's own pool keeps what reading a bundle took for a moment, as much again as the bundle.
+    pa.set_memory_pool(pa.system_memory_pool())
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
