@@ -243,23 +243,28 @@ def published_bundle(
     progress: Progress,
 ) -> Bundle:
     """The bundle of that version: the current one, if it is."""
+    from streamrec.stages.sources import items_digest
+
     bundle = stages.adopted(
         current,
         lambda found: f"bundle {found.manifest.version}",
         lambda: publish_bundle(config, catalog, folder, published, challenger, decision, progress),
     )
-    stages.finished.give("bundle", bundle.manifest.version)
+    stages.finished.give("bundle", items_digest(bundle.manifest))
     return bundle
 
 
 def announce(bundle: Bundle, stages: Stages) -> None:
-    """Tell of a bundle once, also where the run that published it ended before it could."""
+    """Tell of a bundle once, also where the run that published it ended before it could.
+
+    Its items are told of, not its version: towers that are published with them are no new items.
+    """
 
     def announced() -> str:
         tell(ITEMS_PUBLISHED, bundle)
         return bundle.manifest.version
 
-    stages.kept(ANNOUNCE, announced)
+    stages.kept(ANNOUNCE, announced, lambda found: "publish" in stages.reused)
 
 
 def first_item(catalog: Catalog) -> str:

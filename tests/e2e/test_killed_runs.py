@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.runtime import DEFAULTS, QUIET, start_prefect, wait_for_prefect
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.releases import Releases
 
@@ -23,7 +24,6 @@ AUGMENTERS = (
     "augmenters.rows=100",
     "augmenters.refine={cells: false, ratio_rounds: 0}",
 )
-"""As those of the fixture `finished_run`, which nothing interrupts."""
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
@@ -36,14 +36,14 @@ def start() -> Iterator[Start]:
     """`start(folder, *settings)`: `streamrec run` there, its lines about stages on its standard error."""
     runs: list[subprocess.Popen[str]] = []
 
-    def begin(folder: Path, *settings: str) -> subprocess.Popen[str]:
+    def begin(folder: Path, *settings: str, **environment: str) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).with_name("streamrec")), "run"]
         command += [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
         runs.append(
             subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, "COLUMNS": "200"},
+                env={**os.environ, "COLUMNS": "200", **environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -55,6 +55,18 @@ def start() -> Iterator[Start]:
     for run in runs:
         run.kill()
         run.wait()
+
+
+@pytest.fixture
+def prefect(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of a Prefect server for many runs: starting one takes as long as a run with little to do."""
+    monkeypatch.setattr("flows.runtime.has_own_prefect", lambda: False)
+    for name in ("PREFECT_HOME", "PREFECT_API_URL", *DEFAULTS, *QUIET):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    start_prefect(tmp_path_factory.mktemp("prefect"))
+    wait_for_prefect()
+    return os.environ["PREFECT_API_URL"]
 
 
 def stages_until_killed(run: subprocess.Popen[str], seen: list[str]) -> list[str]:
@@ -77,13 +89,11 @@ def versions(folder: Path) -> list[tuple[str, int]]:
         return sorted(database.execute("select name, version from model_versions"))
 
 
-def test_a_run_killed_after_every_stage_is_gone_on_with(
-    tmp_path: Path, start: Start, finished_run: tuple[Path, subprocess.CompletedProcess[str]]
-) -> None:
+def test_a_run_killed_after_every_stage_is_gone_on_with(tmp_path: Path, start: Start, prefect: str) -> None:
     done = ["start", "track"]
     ended: int | None = -signal.SIGKILL
     while ended == -signal.SIGKILL:
-        run = start(tmp_path, *AUGMENTERS)
+        run = start(tmp_path, *AUGMENTERS, PREFECT_API_URL=prefect)
         done += stages_until_killed(run, done)
         ended = run.returncode
     assert ended == 0
@@ -92,7 +102,10 @@ def test_a_run_killed_after_every_stage_is_gone_on_with(
     assert versions(tmp_path) == [("streamrec-augmenter", 1), ("streamrec-item-encoder", 1)]
     published = tmp_path / "data" / "published"
     assert len(Releases(published).versions) == 1
-    mine, other = Bundle.open(published), Bundle.open(finished_run[0] / "data" / "published")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert start(whole, PREFECT_API_URL=prefect).wait() == 0
+    mine, other = Bundle.open(published), Bundle.open(whole / "data" / "published")
     assert mine.manifest.files == other.manifest.files, "the same bytes as of a run that nothing interrupted"
 
 

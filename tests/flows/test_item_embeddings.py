@@ -104,6 +104,68 @@ def test_the_same_configuration_publishes_the_same_embeddings(
     assert first.equals(second)
 
 
+def test_an_unchanged_run_does_nothing_again(
+    finished: tuple[RunConfig, RunSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, first = finished
+    bundles = sorted((config.out / "published").iterdir())
+    for work in (
+        "streamrec.catalog.make.make_catalog",
+        "streamrec.catalog.validate.validate",
+        "streamrec.fit.fit_item_encoder",
+        "streamrec.evaluation.evaluate.evaluate_item_encoder",
+        "streamrec.pyfunc.registry.register_item_encoder",
+        "streamrec.promotion.publish_challenger.publish_encoder",
+        "flows.item_embeddings.tell",
+    ):
+        monkeypatch.setattr(work, None)
+    again = item_embeddings(config)
+    assert (again.bundle, again.version, again.metrics) == (first.bundle, first.version, first.metrics)
+    assert again.reused.keys() >= {
+        "generate",
+        "validate",
+        "train",
+        "evaluate",
+        "register",
+        "publish",
+        "promote",
+    }
+    assert again.reused["train"] == f"run {first.run}"
+    assert sorted((config.out / "published").iterdir()) == bundles
+    assert f"train, align, evaluate, promote from run {first.run}" in again.to_text()
+    assert f"train (run {first.run})" in (again.folder / "report.html").read_text()
+    for part in ("catalog.parquet", "validation/result.json", "model/weights.safetensors", "profile.json"):
+        assert (again.folder / part).read_bytes() == (first.folder / part).read_bytes()
+    store = prepare_store(config.track)
+    runs = store.client.search_runs([store.experiment_id], f"tags.mlflow.runName = '{again.run}'")
+    assert runs[0].data.tags["reused.publish"] == f"bundle {first.bundle.name}"
+
+
+def test_a_stored_output_that_was_altered_is_made_again(finished: tuple[RunConfig, RunSummary]) -> None:
+    config, first = finished
+    (stored,) = (config.out / "stages").glob("evaluate-*")
+    picture = stored / "files" / "evaluation" / "map.svg"
+    content = picture.read_bytes()
+    picture.unlink()
+    picture.write_bytes(content[:-1])
+    again = item_embeddings(config)
+    assert "evaluate" not in again.reused
+    assert again.reused.keys() >= {"train", "register", "publish"}
+    assert (again.folder / "evaluation" / "map.svg").read_bytes() == content
+    assert again.metrics == first.metrics
+
+
+def test_a_version_that_was_deleted_is_registered_and_published_again(tmp_path: Path, store_uri: str) -> None:
+    config = configure(tmp_path / "deleted", store_uri)
+    first = item_embeddings(config)
+    prepare_store(config.track).client.delete_model_version(first.model, str(first.version))
+    again = item_embeddings(config)
+    assert again.version == first.version + 1
+    assert again.bundle != first.bundle
+    assert again.reused.keys() >= {"train", "evaluate"}
+    assert not {"register", "publish", "promote"} & again.reused.keys()
+
+
 @pytest.mark.slow
 def test_a_retrained_encoder_is_rotated_onto_the_published_space(tmp_path: Path, store_uri: str) -> None:
     """And everything that is made of it agrees: bundle, registered model and the run's folder."""
@@ -177,6 +239,14 @@ def test_a_failed_publication_leaves_a_challenger_and_no_champion(
     assert champion(store) is None
     assert challenger(store) is not None
     assert len(calls) == 1, "what computes fails again: no retry"
+
+    monkeypatch.undo()
+    summary = item_embeddings(config)
+    assert summary.version == 1, "the version that was registered is published"
+    assert summary.reused.keys() >= {"train", "register"}
+    best = champion(store)
+    assert best is not None
+    assert (best.version, challenger(store)) == (1, None)
 
 
 def test_a_disk_that_fails_for_a_moment_is_tried_again(
