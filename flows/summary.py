@@ -13,6 +13,7 @@ COMPUTE = (
     "generate",
     "open",
     "ingest",
+    "compare",
     "train",
     "align",
     "evaluate",
