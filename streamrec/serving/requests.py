@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,6 +31,12 @@ Vector = Annotated[list[Number], Field(min_length=1, fail_fast=True)]
 Labels = Annotated[list[Text], Field(max_length=MAX_VALUES, fail_fast=True)]
 Features = Annotated[dict[Text, Text | Integer | bool | Number | Labels | None], Field(min_length=1)]
 Ids = Annotated[list[Id], Field(min_length=1, fail_fast=True)]
+
+
+def _given(nothing: tuple[str, ...], **kinds: str | list[str]) -> dict[str, Any]:
+    """JSON schema of an object that has these fields, of these types, and not the others."""
+    fields = {name: {"type": kind} for name, kind in kinds.items()}
+    return {"required": list(kinds), "properties": fields | {name: {"type": "null"} for name in nothing}}
 
 
 class Body(BaseModel):
@@ -62,6 +68,10 @@ class NeighboursBody(Wanted):
 class SearchQuery(Body):
     """One thing to search for: a vector, or an item by its raw features."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_given(("item",), vector="array"), _given(("vector",), item="object")]}
+    )
+
     vector: Vector | None = None
     """Of the bundle's dimension; only its direction counts."""
     item: Features | None = None
@@ -75,6 +85,16 @@ class SearchQuery(Body):
 class SearchBody(SearchQuery, Wanted):
     """One search, or many as `queries`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                _given(("item", "queries"), vector="array"),
+                _given(("vector", "queries"), item="object"),
+                _given(("vector", "item"), queries="array"),
+            ]
+        }
+    )
+
     queries: Annotated[list[SearchQuery], Field(min_length=1, fail_fast=True)] | None = None
     """Many searches at once, with the same `k`, `where` and `features`."""
 
@@ -85,6 +105,16 @@ class SearchBody(SearchQuery, Wanted):
 
 class RecommendQuery(Body):
     """Somebody: a known user, or anybody by the items seen, by features, or by both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _given(("history", "user_features"), user=["string", "integer"]),
+                _given(("user",), history="array"),
+                _given(("user",), user_features="object"),
+            ]
+        }
+    )
 
     user: Id | None = None
     """Id of a user of the bundle."""
@@ -100,6 +130,17 @@ class RecommendQuery(Body):
 
 class RecommendBody(RecommendQuery, Wanted):
     """One recommendation, or many as `queries`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _given(("history", "user_features", "queries"), user=["string", "integer"]),
+                _given(("user", "queries"), history="array"),
+                _given(("user", "queries"), user_features="object"),
+                _given(("user", "history", "user_features"), queries="array"),
+            ]
+        }
+    )
 
     queries: Annotated[list[RecommendQuery], Field(min_length=1, fail_fast=True)] | None = None
     """Many users at once, with the same `k`, `where`, `features` and `exclude_seen`."""

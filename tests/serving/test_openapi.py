@@ -69,6 +69,10 @@ def test_every_example_is_a_good_request_and_its_answer_is_the_true_one(
 @pytest.mark.parametrize(
     ("path", "body"),
     [
+        ("/v1/search", {}),
+        ("/v1/search", {"vector": None}),
+        ("/v1/search", {"vector": [1, 2, 3, 4], "item": {"a": 1}}),
+        ("/v1/search", {"queries": [{}]}),
         ("/v1/search", {"vector": [1, 2, 3]}),
         ("/v1/search", {"vector": [1, 2, 3, 4], "k": 1001}),
         ("/v1/search", {"vector": [1, 2, 3, 4], "where": {"colour": "red"}}),
@@ -77,6 +81,9 @@ def test_every_example_is_a_good_request_and_its_answer_is_the_true_one(
         ("/v1/neighbors", {"ids": []}),
         ("/v1/neighbors", {"ids": ["x"] * 1001}),
         ("/v1/recommend", {"history": ["x"] * 1001}),
+        ("/v1/recommend", {}),
+        ("/v1/recommend", {"user": "x", "history": ["x"]}),
+        ("/v1/recommend", {"queries": [{"user": None}]}),
     ],
 )
 def test_what_the_service_refuses_the_description_refuses_too(
