@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from streamrec.errors import BundleError, StreamRecError
 from streamrec.retrieval.bundle import Bundle, resolve
+from streamrec.serving.memory import give_back
 from streamrec.serving.problems import Problem
 from streamrec.serving.served import Served
 
@@ -121,6 +122,7 @@ class LiveBundle:
             else:
                 self._serving = signature
                 self._change(State(served))
+                give_back()
                 return True
         self._refuse(folder.name, self._broken[signature])
         return True
