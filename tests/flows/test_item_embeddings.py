@@ -27,8 +27,9 @@ from streamrec.promotion.promote import find_challenger
 from streamrec.pyfunc.registry import challenger, champion
 from streamrec.retrieval.alignment import compare_vectors
 from streamrec.retrieval.bundle import Bundle
-from streamrec.retrieval.embeddings import read_vectors
+from streamrec.retrieval.embeddings import read_vectors, to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
+from streamrec.retrieval.publish_samples import read_samples
 from streamrec.tracking import prepare_store
 
 
@@ -155,6 +156,7 @@ def test_a_stored_output_that_was_altered_is_made_again(finished: tuple[RunConfi
     assert again.metrics == first.metrics
 
 
+@pytest.mark.slow
 def test_a_version_that_was_deleted_is_registered_and_published_again(tmp_path: Path, store_uri: str) -> None:
     config = configure(tmp_path / "deleted", store_uri)
     first = item_embeddings(config)
@@ -288,7 +290,17 @@ def test_augmenters_are_compared_and_the_best_becomes_champion(tmp_path: Path, s
     }
     best = load_augmenter(folder / str(summary.augmenters.family))
     assert best.sample(3).num_rows == 3
-    assert list(summary.seconds)[-4:] == ["promote", "augment", "enrol", "report"]
+    assert list(summary.seconds)[-5:] == ["augment", "enrol", "samples", "announce", "report"]
+    bundle = Bundle.open(config.out / "published")
+    assert bundle.path == summary.bundle
+    samples = bundle.manifest.samples
+    assert samples is not None
+    assert (samples.rows, samples.family) == (2_000, best.family)
+    encoded = ItemEncoder.load(bundle.path).encode(best.sample(2_000, seed=samples.seed))
+    np.testing.assert_array_equal(to_matrix(read_samples(bundle)["embedding"]), encoded)
+    named = champion(prepare_store(config.track))
+    assert named is not None
+    assert named.tags["bundle"] == bundle.manifest.version
 
     store = prepare_store(config.track)
     version = champion(store.of_model("streamrec-augmenter"))
@@ -309,6 +321,9 @@ def test_augmenters_are_compared_and_the_best_becomes_champion(tmp_path: Path, s
     page = (summary.folder / "report.html").read_text()
     assert 'href="augmenters/comparison.html"' in page
     assert "Network evaluations per row" in page
+    again = published(item_embeddings(config))
+    assert again.bundle == summary.bundle
+    assert "samples" in again.reused
 
 
 def test_augmenters_that_fail_are_told_and_embeddings_published_all_the_same(
