@@ -17,6 +17,7 @@ from prefect.states import State
 from flows.augmenters import augment
 from flows.events import ITEMS_PUBLISHED, tell, tell_refused
 from flows.promotion import not_promoted, record_decision
+from flows.samples import with_samples
 from flows.stages import Progress, Stages, alone
 from flows.steps import IO_STEP, STEP
 from flows.summary import RunSummary
@@ -59,8 +60,9 @@ def item_embeddings(config: RunConfig) -> RunSummary | State[RunSummary]:
 
     An encoder that does not hold against the published one is not published: the run ends in the failed state
     `NotPromoted`, once its report is written. Augmenters, where the configuration has them, follow once the
-    embeddings are published, which wait neither for them nor for their success. What an earlier run has
-    finished is not done again.
+    embeddings are published, which wait neither for them nor for their success. The publication is announced
+    after them: what that starts must not be made of a bundle that one with samples is about to replace. What
+    an earlier run has finished is not done again.
 
     Raises:
         NotPromotedError: the encoder was refused.
@@ -96,6 +98,7 @@ def item_embeddings(config: RunConfig) -> RunSummary | State[RunSummary]:
                 current = in_use(config, published, encoder)
                 decision = judged(config, run, catalog, folder, published, encoder, current, progress)
             bundle, findings, augmenters = None, None, None
+            warnings: tuple[str, ...] = ()
             if decision.promoted:
                 with stages("publish") as progress:
                     bundle = published_bundle(
@@ -103,8 +106,13 @@ def item_embeddings(config: RunConfig) -> RunSummary | State[RunSummary]:
                     )
                 with stages("promote"):
                     promote_encoder(store, published)
-                    announce(bundle, stages)
                 findings, augmenters = augment(config, run, catalog, folder, stages)
+                first = bundle
+                bundle, warnings = with_samples(config, run, first, findings, augmenters, stages)
+                with stages("announce"):
+                    if bundle is not first:
+                        promote_encoder(store, published)
+                    announce(bundle, stages)
             summary = RunSummary(
                 run=folder.name,
                 folder=folder,
@@ -118,7 +126,7 @@ def item_embeddings(config: RunConfig) -> RunSummary | State[RunSummary]:
                 tracking_uri=store.uri,
                 metrics=quality.metrics(),
                 example=first_item(catalog),
-                warnings=tuple(str(check) for check in validation.warnings),
+                warnings=(*(str(check) for check in validation.warnings), *warnings),
                 augmenters=augmenters,
                 seconds=stages.seconds,
                 total_seconds=time.perf_counter() - begun,

@@ -21,10 +21,11 @@ COMPUTE = (
     "index",
     "publish",
     "augment",
+    "samples",
     "report",
 )
 """Stages that do the work. What is left is the price of orchestration."""
-TRACKING = ("track", "register", "promote", "enrol")
+TRACKING = ("track", "register", "promote", "enrol", "announce")
 """Stages that speak to MLflow."""
 
 

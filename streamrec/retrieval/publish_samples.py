@@ -35,8 +35,8 @@ def publish_samples(
 ) -> Bundle:
     """Publish the items of the current bundle under `root` together with synthetic rows and their embeddings.
 
-    Samples that the bundle had are replaced, everything else is kept; see `republish`. Samples are never
-    among the items: no search finds them.
+    The bundle with samples takes the place of the one without: a rollback goes back to other items, never to
+    the same ones. Samples are not among the items: no search finds them.
 
     Args:
         root: folder of bundles.
@@ -63,7 +63,8 @@ def publish_samples(
         pq.write_table(table, folder / TABLE, compression="zstd")
 
     published = PublishedSamples(rows=len(table), family=family, model=model, seed=seed)
-    return republish(root, bundle, SAMPLES, write, {"samples": published}, keep, created)
+    changes = {"samples": published}
+    return republish(root, bundle, SAMPLES, write, changes, keep, created, replaces=True)
 
 
 def read_samples(bundle: Bundle) -> pa.Table:

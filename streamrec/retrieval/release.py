@@ -43,6 +43,7 @@ def release(
     clock: Stopwatch,
     created: datetime | None = None,
     while_current: str | None = None,
+    replaces: bool = False,
 ) -> Bundle:
     """Describe, verify and make current the bundle whose files are complete in `folder`.
 
@@ -54,6 +55,7 @@ def release(
         clock: takes the seconds of the stages.
         created: time of publication, with a time zone; now, by default.
         while_current: the version that must still be current.
+        replaces: remove that version, once this one is current.
 
     Raises:
         BundleError: the bundle does not verify, or another version became current. That one stays so.
@@ -81,6 +83,8 @@ def release(
         with clock("switch"):
             path = releases.add(folder, manifest.version)
             releases.switch(manifest.version)
+            if replaces and while_current is not None:
+                releases.remove(while_current)
             releases.prune(keep)
     return replace(bundle, path=path.resolve(), seconds=dict(clock.seconds))
 

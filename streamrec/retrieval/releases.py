@@ -117,10 +117,14 @@ class Releases:
         current = os.readlink(self.root / CURRENT)
         others = [version for version in self.versions if version != current]
         for version in others[: max(0, len(others) - (keep - 1))]:
-            # A rename first: a half-removed folder must not carry a bundle's name.
-            removed = self.root / f"{_REMOVED}{version}"
-            os.rename(self.root / version, removed)
-            shutil.rmtree(removed)
+            self.remove(version)
+
+    def remove(self, version: str) -> None:
+        """Remove a version that is not current; call it under `locked`."""
+        # A rename first: a half-removed folder must not carry a bundle's name.
+        removed = self.root / f"{_REMOVED}{version}"
+        os.rename(self.root / version, removed)
+        shutil.rmtree(removed)
 
     def _remove_leftovers(self) -> None:
         for path in self.root.iterdir():

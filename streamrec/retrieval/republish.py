@@ -22,6 +22,7 @@ def republish(
     changes: Mapping[str, Any],
     keep: int,
     created: datetime | None = None,
+    replaces: bool = False,
 ) -> Bundle:
     """Publish all files of the current bundle under `root`, those below the folder `part` written anew.
 
@@ -36,6 +37,7 @@ def republish(
         changes: fields of the manifest that say what is in it.
         keep: bundles kept, this one included.
         created: time of publication, with a time zone; now, by default.
+        replaces: remove the bundle that this one was made of, once this one is current.
 
     Raises:
         BundleError: another bundle became current meanwhile; the disk refuses. The old bundle stays current
@@ -50,7 +52,7 @@ def republish(
                         link(bundle.path / name, folder / name)
                 write(folder / part)
             facts, current = carried(bundle.manifest) | dict(changes), bundle.manifest.version
-            return release(releases, folder, facts, keep, clock, created, while_current=current)
+            return release(releases, folder, facts, keep, clock, created, current, replaces)
     except FileNotFoundError as error:
         raise BundleError(
             f"{error.filename}: gone; open the current bundle and make its {part} again"

@@ -129,6 +129,8 @@ def test_a_table_of_other_rows_than_the_manifest_says_is_refused(root: Path) -> 
         read_samples(Bundle.open(root))
 
 
-def test_only_as_many_bundles_as_asked_for_are_kept(root: Path) -> None:
-    add(root, keep=1)
-    assert len(Releases(root).versions) == 1
+def test_a_bundle_with_samples_takes_the_place_of_the_one_without(root: Path, tmp_path: Path) -> None:
+    before = Bundle.open(root).manifest.version
+    publish_small(root, make_catalog(tmp_path / "items.parquet"))
+    bundle = add(root)
+    assert Releases(root).versions == [before, bundle.manifest.version]
