@@ -54,7 +54,7 @@ class Point:
     number: int
     victim: str
     delay: float
-    """Seconds after the run began."""
+    """Seconds after the run began; where it ended before, at its end."""
     ended: str = ""
     """State of the run that was disturbed."""
     stage: str = ""
@@ -214,15 +214,19 @@ def last_finished(stack: Stack, begun: float) -> str:
     return newest.relative_to(stack.folder / "data").as_posix()
 
 
-def disturb(stack: Stack, point: Point, seed: int) -> None:
-    """Kill the victim in a run, start it again, check, and let the next run complete."""
+def disturb(stack: Stack, point: Point, seed: int) -> float | None:
+    """Kill the victim in a run, start it again, check, and let the next run complete.
+
+    Returns the seconds that the disturbed run took, where it completed all the same.
+    """
     before = Bundle.open(stack.published).manifest.version
     known = set(Releases(stack.published).versions)
     run, clock = stack.run(seed), time.time()
     if not wait_for(lambda: stack.flow(run) is not None):
         point.wrong.append("the run does not begin")
-        return
-    time.sleep(point.delay)
+        return None
+    begun = time.monotonic()
+    wait_for(lambda: stack.flow(run) is None, point.delay)
     point.stage = last_finished(stack, clock)
     killed = time.monotonic()
     victim = stack.flow(run) if point.victim == "flow" else stack.processes[point.victim]
@@ -241,12 +245,13 @@ def disturb(stack: Stack, point: Point, seed: int) -> None:
         point.wrong.append("the service does not answer from a whole version")
 
     wait_for(lambda: stack.flow(run) is None)
+    took = time.monotonic() - begun
     wait_for(lambda: stack.state(run) in ENDED, 60)
     point.ended = stack.state(run).lower()
     again = stack.run(seed)
     if not wait_for(lambda: stack.state(again) in ENDED) or stack.state(again) != "COMPLETED":
         point.wrong.append(f"the next run does not complete: {stack.state(again).lower()}")
-        return
+        return None
     point.wrong += broken(stack.published)
     latest = Bundle.open(stack.published)
     new = set(Releases(stack.published).versions) - known
@@ -258,6 +263,7 @@ def disturb(stack: Stack, point: Point, seed: int) -> None:
     if not wait_for(lambda: stack.served() == latest.manifest.version, 120):
         point.wrong.append("the service does not swap to the new version")
     point.seconds = time.monotonic() - killed
+    return took if point.ended == "completed" else None
 
 
 @contextlib.contextmanager
@@ -293,7 +299,8 @@ def chaos(folder: Path, kills: int, seed: int, items: int, epochs: int) -> list[
         print(f"a run takes {length:.0f} s; {kills} kills, seed {seed}", flush=True)
         for number, victim in enumerate(victims, 1):
             point = Point(number, victim, draw.uniform(0, length))
-            disturb(stack, point, seed=number)
+            # A machine that others use too may have become faster or slower since.
+            length = disturb(stack, point, seed=number) or length
             points.append(point)
             print(json.dumps(asdict(point)), flush=True)
             if point.wrong:
