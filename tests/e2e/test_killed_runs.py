@@ -17,7 +17,10 @@ from flows.runtime import DEFAULTS, QUIET, start_prefect, wait_for_prefect
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.releases import Releases
 
-SMALL = ("generate.preset=structured", "generate.items=300", "train.epochs=2", "evaluate.queries=50")
+SMALL = (
+    *("generate.preset=structured", "generate.items=300", "train.epochs=2", "evaluate.queries=50"),
+    "augmenters=null",
+)
 AUGMENTERS = (
     "augmenters.families=[vae, flow]",
     "augmenters.fit.steps=20",
