@@ -105,6 +105,7 @@ def drive(
     seconds: float,
     keep: bool = False,
     until: Path | None = None,
+    first: int = 0,
 ) -> Load:
     """Send the requests, in turn and from the start again, for some seconds.
 
@@ -115,6 +116,7 @@ def drive(
         seconds: until the last request is sent.
         keep: collect the distinct answers.
         until: a file; the load ends before its time where it is there.
+        first: number of the request to begin with.
 
     Raises:
         TimeoutError: nothing came for half a minute.
@@ -125,7 +127,7 @@ def drive(
 
     def send(connection: _Connection) -> None:
         nonlocal sent
-        number = sent % len(requests)
+        number = (first + sent) % len(requests)
         sent += 1
         connection.send(number, requests[number])
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from real_bundle import publish_real
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def benchmark(root: Path, name: str, *arguments: object) -> str:
     """The output of a benchmark that found nothing wrong."""
     script = str(root / "benchmarks" / f"{name}.py")
     done = subprocess.run(
-        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=280
+        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=580
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     return done.stdout
