@@ -137,6 +137,29 @@ def test_every_event_counts_for_the_published_vectors(
     assert recommendations.towers.histories.lengths.tolist() == [PER_USER] * USERS
 
 
+def test_an_unchanged_run_does_nothing_again(
+    finished: tuple[UserRetrievalConfig, RetrievalSummary, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, first, _ = finished
+    for work in (
+        "streamrec.interactions.ingest.ingest_interactions",
+        "streamrec.interactions.validate.validate_interactions",
+        "streamrec.fit_user_retrieval.train_user_towers",
+        "streamrec.fit_user_retrieval.judge_user_towers",
+        "streamrec.fit_user_retrieval.write_user_towers",
+        "streamrec.pyfunc.registry.register_two_tower",
+        "flows.user_retrieval.tell",
+    ):
+        monkeypatch.setattr(work, None)
+    again = user_retrieval(config)
+    assert isinstance(again, RetrievalSummary)
+    assert (again.bundle, again.version, again.metrics) == (first.bundle, first.version, first.metrics)
+    assert again.verdict == first.verdict
+    done = {"ingest", "validate", "train", "evaluate", "index", "register", "publish"}
+    assert again.reused.keys() >= done
+    assert (again.folder / "rankings" / "rankings.html").is_file()
+
+
 def test_a_run_leaves_its_parts_and_its_reasons(
     finished: tuple[UserRetrievalConfig, RetrievalSummary, Bundle],
 ) -> None:
