@@ -99,7 +99,7 @@ def refresh(
         encoder: that of the bundle; loaded from it by default.
         load: reads the towers' model, by default a `Towers`.
         created: time of publication, with a time zone; now, by default.
-        progress: called with (rows written, rows in all).
+        progress: called with (rows encoded or kept, rows in all).
 
     Returns:
         The new bundle, opened and verified; its `seconds` tell how long each stage took.
@@ -116,8 +116,7 @@ def refresh(
     try:
         with releases.staging() as folder:
             items = ItemFiles(folder, bundle, catalog, changes, encoder or load_encoder(bundle), clock)
-            items.check_sample()
-            zero_vectors = items.write_table(progress)
+            zero_vectors = items.write_table(items.encode(progress))
             items.check_kept()
             index, recall = items.write_index(config.min_recall)
             facts = carried(bundle.manifest) | {

@@ -54,48 +54,52 @@ class ItemFiles:
     def _published(self) -> list[np.ndarray]:
         return [read_vectors(self.bundle.path / EMBEDDINGS, name) for name in self._columns]
 
-    def check_sample(self) -> None:
-        """Encode some unchanged items again."""
-        kept = np.flatnonzero(self.changes.kept)
-        random = np.random.default_rng(self.bundle.manifest.seed)
-        rows = np.sort(random.permutation(kept)[:SAMPLE_ROWS])
-        if not len(rows):
-            return
-        with self.clock("check"):
-            sample = self.catalog.rows(rows).combine_chunks().to_batches()[0]
-            made = encode_checked(self.encoder, sample, len(self._columns) == 2)
-            for found, published in zip(made, self._published(), strict=True):
-                other = _differ(found, published[self.changes.positions[rows]])
-                if len(other):
-                    item = sample.column(self.catalog.schema.item_id)[int(other[0])].as_py()
-                    raise BundleError(
-                        f"item {item!r}: unchanged, but the bundle's encoder gives it another vector here, "
-                        f"as {len(other)} of {len(rows)} sampled items; refresh on the kind of machine that "
-                        f"published {self.bundle.manifest.version}, or run in full: streamrec run"
-                    )
+    def encode(self, progress: Progress | None) -> list[np.ndarray]:
+        """Vectors (n, d) of all items, and their log-variances where the bundle has them.
 
-    def write_table(self, progress: Progress | None) -> int:
+        Those of unchanged items are the published ones; a seeded sample of them is encoded again, and must
+        come out the same.
+        """
+        kept, positions, schema = self.changes.kept, self.changes.positions, self.catalog.schema
+        again = np.zeros(len(kept), dtype=bool)
+        random = np.random.default_rng(self.bundle.manifest.seed)
+        again[random.permutation(np.flatnonzero(kept))[:SAMPLE_ROWS]] = True
+        latents = [vectors[positions] for vectors in self._published()]
+        other, start = np.empty(0, np.int64), 0
+        for batch in self.catalog.batches([schema.item_id, *schema.feature_columns]):
+            rows = start + np.flatnonzero((~kept | again)[start : start + batch.num_rows])
+            if len(rows):
+                with self.clock("encode"):
+                    chosen = batch.take(pa.array(rows - start))
+                    made = encode_checked(self.encoder, chosen, len(latents) == 2)
+                for vectors, own in zip(latents, made, strict=True):
+                    other = np.union1d(other, rows[again[rows] & _differ(own, vectors[rows])])
+                    vectors[rows] = own
+            start += batch.num_rows
+            if progress is not None:
+                progress(start, len(kept))
+        if len(other):
+            item = self.catalog.rows(other[:1], [schema.item_id]).column(0)[0].as_py()
+            raise BundleError(
+                f"item {item!r}: unchanged, but the bundle's encoder gives it another vector here, as "
+                f"{len(other)} of {again.sum()} sampled items; refresh on the kind of machine that published "
+                f"{self.bundle.manifest.version}, or run in full: streamrec run"
+            )
+        return latents
+
+    def write_table(self, latents: list[np.ndarray]) -> int:
         """Write the embeddings; the number of vectors that are zero."""
-        published, start = self._published(), 0
-        table = self.folder / EMBEDDINGS
-        with EmbeddingsWriter(table, self.catalog.schema, self.bundle.manifest.codec_fingerprint) as writer:
+        table, schema, start = self.folder / EMBEDDINGS, self.catalog.schema, 0
+        with (
+            self.clock("parquet"),
+            EmbeddingsWriter(table, schema, self.bundle.manifest.codec_fingerprint) as writer,
+        ):
             for batch in self.catalog.batches():
                 at = slice(start, start + batch.num_rows)
-                latents = [vectors[self.changes.positions[at]] for vectors in published]
-                fresh = np.flatnonzero(~self.changes.kept[at])
-                if len(fresh):
-                    with self.clock("encode"):
-                        made = encode_checked(self.encoder, batch.take(pa.array(fresh)), len(latents) == 2)
-                    for vectors, own in zip(latents, made, strict=True):
-                        vectors[fresh] = own
-                with self.clock("parquet"):
-                    variances = latents[1] if len(latents) == 2 else None
-                    writer.write(batch, latents[0], variances, self.changes.hashes[at])
+                variances = latents[1][at] if len(latents) == 2 else None
+                writer.write(batch, latents[0][at], variances, self.changes.hashes[at])
                 start = at.stop
-                if progress is not None:
-                    progress(start, len(self.changes.kept))
-        with self.clock("parquet"):
-            check_ids(table, self.catalog.schema.item_id)
+        check_ids(table, schema.item_id)
         return writer.zero_vectors
 
     def check_kept(self) -> None:
@@ -104,10 +108,10 @@ class ItemFiles:
         with self.clock("check"):
             for name, published in zip(self._columns, self._published(), strict=True):
                 written = read_vectors(self.folder / EMBEDDINGS, name)
-                other = _differ(written[kept], published[positions[kept]])
-                if len(other):
+                other = int(_differ(written[kept], published[positions[kept]]).sum())
+                if other:
                     raise BundleError(
-                        f"{self.folder / EMBEDDINGS}: {len(other)} unchanged items have another {name} than "
+                        f"{self.folder / EMBEDDINGS}: {other} unchanged items have another {name} than "
                         f"in {self.bundle.manifest.version}; nothing was published; run in full"
                     )
 
@@ -132,6 +136,6 @@ class ItemFiles:
 
 
 def _differ(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Rows (n, d) float32 that do not have the same bits."""
+    """(n,) which rows (n, d) float32 do not have the same bits."""
     same: Any = found.view(np.uint32) == np.ascontiguousarray(expected).view(np.uint32)
-    return np.flatnonzero(~same.all(axis=1))
+    return np.asarray(~same.all(axis=1))
