@@ -128,6 +128,7 @@ def test_the_first_towers_are_held_to_baselines_and_indexes_only(
     assert champion[1].rows[0].reason == "no champion: no published bundle has towers"
 
 
+@pytest.mark.slow
 def test_the_same_settings_with_another_seed_are_promoted(champion: tuple[TowersRun, Decision]) -> None:
     run = TowersRun(champion[0].config.out, "retrained", seed=2)
     decision = run.judge()
@@ -135,6 +136,7 @@ def test_the_same_settings_with_another_seed_are_promoted(champion: tuple[Towers
     assert "400 items that both have. Neither was trained on any of them." in decision.notes[0]
 
 
+@pytest.mark.slow
 def test_towers_that_learned_nothing_are_refused(champion: tuple[TowersRun, Decision]) -> None:
     out = champion[0].config.out
     noise = TowersRun(out, "noise", events="noise")

@@ -10,13 +10,14 @@ import pytest
 from fake_registry import FakeClient, fake_store
 from small_runs import SmallRun, train
 
-from streamrec.cli import app
+from streamrec.cli import app, main
 from streamrec.config import load_config
 from streamrec.errors import ConfigError, NotPromotedError
 from streamrec.promotion.aliases import TAKEN_BACK
 from streamrec.promotion.challenger import CONFIG, Challenger
 from streamrec.promotion.decision import Decision, Row
 from streamrec.promotion.promote import find_challenger, promote_challenger
+from streamrec.promotion.refusal import refusal
 from streamrec.promotion.rollback import rollback
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.manifest import ModelSource
@@ -157,3 +158,22 @@ def test_settings_in_the_folder_hold_no_password(
     assert (uri in text) == kept
     assert "secret" not in text
     assert load_config(tmp_path / CONFIG).seed == config.seed
+
+
+def test_a_command_whose_challenger_is_refused_prints_the_decision_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise refusal(FAILED, "20260101T000000Z-abcd", tmp_path)
+
+    monkeypatch.setattr("streamrec.cli.app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert ended.value.code == 1
+    assert told.out.startswith("Not promoted: 1 of 1 gates do not hold: purity of channel.\n\ngate ")
+    assert told.err == (
+        "error: run 20260101T000000Z-abcd: not promoted, what was published stays: purity of channel below "
+        "the gate; find out why, or publish it all the same: streamrec promote 20260101T000000Z-abcd --force "
+        f"--why REASON --out {tmp_path}\n"
+    )
