@@ -1,4 +1,4 @@
-"""`embeddings.parquet`: item ids, the features that neighbours are filtered and shown by, latents, hashes."""
+"""`embeddings.parquet`: item ids and features, latents, hashes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ CODEC_KEY = b"streamrec.codec_fingerprint"
 
 
 def published_columns(schema: FeatureSchema) -> list[str]:
-    """Columns of the item table that are published, id first: all but the numeric ones."""
+    """Columns that neighbours are filtered and shown by, id first: all but the numeric ones.
+
+    Numbers are in the table too: towers learn from them.
+    """
     return [name for name in schema.columns if name not in schema.numeric]
 
 
@@ -57,7 +60,7 @@ class EmbeddingsWriter:
             BundleError: a published column is called `embedding`, `log_variance` or `content_hash`.
         """
         for name in (EMBEDDING, LOG_VARIANCE, CONTENT_HASH):
-            if name in published_columns(schema):
+            if name in schema.columns:
                 raise BundleError(f"column '{name}': the bundle has its own column of this name; rename it")
         self._path = path
         self._schema = schema
@@ -85,7 +88,7 @@ class EmbeddingsWriter:
             BundleError: a latent is not finite; the message names the item.
         """
         added = {EMBEDDING: means} | ({} if log_variances is None else {LOG_VARIANCE: log_variances})
-        items = batch.select(published_columns(self._schema))
+        items = batch.select(list(self._schema.columns))
         for name, values in added.items():
             self._check_finite(items, name, values)
         columns = dict(zip(items.schema.names, items.columns, strict=True))
@@ -102,7 +105,7 @@ class EmbeddingsWriter:
 
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         vectors = [name for name in (EMBEDDING, LOG_VARIANCE) if name in schema.names]
-        features = [name for name in schema.names if name not in (*vectors, CONTENT_HASH)]
+        features = published_columns(self._schema)
         # Floats of a latent and hashes neither repeat nor compress: a dictionary and a codec only cost time.
         return pq.ParquetWriter(
             self._path,

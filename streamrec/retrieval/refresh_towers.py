@@ -15,7 +15,7 @@ from streamrec.interactions.content import ItemContent
 from streamrec.retrieval import towers as names
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.changes import Changes
-from streamrec.retrieval.content import published_features
+from streamrec.retrieval.content import encoded_features
 from streamrec.retrieval.embeddings import read_vectors, to_matrix
 from streamrec.retrieval.index import ItemIndex
 from streamrec.retrieval.manifest import EMBEDDINGS, TOWERS, IndexSettings, PublishedTowers
@@ -67,7 +67,7 @@ def refresh_towers(
     features = to_matrix(old[names.FEATURES])[changes.positions]
     if len(fresh):
         rows = catalog.rows(fresh)
-        made = published_features(rows, FeatureCodec.load(bundle.path / "codec"))
+        made = encoded_features(rows, FeatureCodec.load(bundle.path / "codec"))
         if made.shape[1] != features.shape[1]:
             raise BundleError(
                 f"{source / names.ITEMS}: {features.shape[1]} encoded features, the bundle's codec makes "

@@ -17,7 +17,7 @@ from streamrec.evaluation.latents import feature_matrix
 from streamrec.interactions.content import ItemContent
 from streamrec.retrieval import towers as names
 from streamrec.retrieval.bundle import Bundle
-from streamrec.retrieval.content import published_features
+from streamrec.retrieval.content import encoded_features
 from streamrec.retrieval.embeddings import to_matrix
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.manifest import TOWERS
@@ -73,7 +73,7 @@ class TowerEncoder:
         Raises:
             StreamRecError: a feature column is missing or holds another type of value.
         """
-        features = published_features(rows, encoder.codec)
+        features = encoded_features(rows, encoder.codec)
         if features.shape[1] != self.content.features.shape[1]:
             raise BundleError(
                 f"item rows: {features.shape[1]} encoded features, the towers read "

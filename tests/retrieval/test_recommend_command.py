@@ -22,7 +22,7 @@ from streamrec.interactions.content import ItemContent
 from streamrec.models.item_vae import ItemVAE
 from streamrec.models.settings import ItemVAEConfig
 from streamrec.retrieval.bundle import Bundle
-from streamrec.retrieval.content import published_features
+from streamrec.retrieval.content import encoded_features
 from streamrec.retrieval.encoder import ItemEncoder
 from streamrec.retrieval.publish import publish
 from streamrec.retrieval.publish_towers import publish_towers
@@ -38,7 +38,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     torch.manual_seed(0)
     encoder = ItemEncoder(codec, ItemVAE(codec.layout, ItemVAEConfig(latent_dim=4, hidden=(16,))))
     items = publish(folder / "published", catalog, encoder, PublishConfig(), seed=0)
-    features = published_features(catalog.table(), codec)
+    features = encoded_features(catalog.table(), codec)
     content = ItemContent(encoder.encode(catalog.table()), features)
     write_towers(
         folder / "towers",
