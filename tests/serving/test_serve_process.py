@@ -40,6 +40,7 @@ def test_the_command_answers_over_a_socket_and_stops_when_told(bundle: Bundle) -
         assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_a_request_in_progress_is_answered_before_the_service_stops(bundle: Bundle) -> None:
     with service_process(bundle.path.parent) as service:
         body = b'{"vector": [1, 2, 3, 4], "k": 1}'
