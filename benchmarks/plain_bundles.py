@@ -103,13 +103,21 @@ class PlainEncoder:
 
 
 def publish_plain(
-    root: Path, rows: int, index: Literal["flat", "ivf"], edition: int = 0, keep: int = 3
+    root: Path,
+    rows: int,
+    index: Literal["flat", "ivf"],
+    edition: int = 0,
+    min_recall: float = PublishConfig().min_recall,
 ) -> Bundle:
     """Publish such a bundle and make it current."""
-    config = PublishConfig(index=index, keep=keep)
+    config = PublishConfig(index=index, min_recall=min_recall)
     return publish(root, PlainCatalog(rows=rows, edition=edition), PlainEncoder(), config, edition)
 
 
-def find_or_publish(root: Path, rows: int, index: Literal["flat", "ivf"]) -> Bundle:
-    """The current bundle under `root`, published first where nothing is."""
-    return Bundle.open(root) if (root / CURRENT).is_symlink() else publish_plain(root, rows, index)
+def find_or_publish(
+    folder: Path, rows: int, index: Literal["flat", "ivf"], min_recall: float = PublishConfig().min_recall
+) -> Bundle:
+    """Such a bundle, in a place of its own below `folder`; published first where it is not there."""
+    root = folder / f"{index}_{rows}_{min_recall}"
+    published = (root / CURRENT).is_symlink()
+    return Bundle.open(root) if published else publish_plain(root, rows, index, min_recall=min_recall)

@@ -1,6 +1,7 @@
 """Neighbours and batch searches over HTTP, beside an empty FastAPI route and beside bare FAISS.
 
-    python benchmarks/serve.py [--rounds N] [--seconds S] [--connections N] [--folder FOLDER] [--only PART]
+    python benchmarks/serve.py [--rounds N] [--seconds S] [--connections N] [--recall R] [--folder FOLDER]
+        [--only PART]
 
 Service and empty route run with the same settings, one worker each; a process of its own sends the requests.
 What is compared takes turns, and medians over the rounds are shown: of the rates as they were, and of
@@ -102,8 +103,7 @@ def describe(bundle: Bundle) -> str:
 
 def neighbours(kind: str, folder: Path, load: LoadProcess, told: argparse.Namespace) -> None:
     """One item's neighbours per request, against the empty route and against FAISS one by one."""
-    root = folder / f"{kind}_100000"
-    bundle = find_or_publish(root, 100_000, kind)
+    bundle = find_or_publish(folder, 100_000, kind, told.recall)
     ids, vectors = sample(bundle, QUERIES)
     asked = [request("GET", f"/v1/items/{item}/neighbors?k={K}") for item in ids]
     popularity = 1 / np.arange(1, QUERIES + 1)
@@ -113,7 +113,7 @@ def neighbours(kind: str, folder: Path, load: LoadProcess, told: argparse.Namesp
     log, ports = folder / "service.log", (free_port(), free_port())
     with (
         serving(empty_service(ports[0]), ports[0], log, "/empty") as empty,
-        serving(service(root, ports[1]), ports[1], log) as served,
+        serving(service(bundle.path.parent, ports[1]), ports[1], log) as served,
     ):
         ways = {
             "empty route": Way(load, empty, [request("GET", "/empty")]),
@@ -149,8 +149,7 @@ def neighbours(kind: str, folder: Path, load: LoadProcess, told: argparse.Namesp
 
 def batch(folder: Path, load: LoadProcess, told: argparse.Namespace) -> None:
     """Many searches per request, against the same searches in one FAISS call, on all processors both."""
-    root = folder / "ivf_1000000"
-    bundle = find_or_publish(root, 1_000_000, "ivf")
+    bundle = find_or_publish(folder, 1_000_000, "ivf")
     _, vectors = sample(bundle, BATCH)
     queries = [{"vector": vector} for vector in vectors.tolist()]
     asked = [request("POST", "/v1/search", {"queries": queries, "k": K})]
@@ -159,7 +158,7 @@ def batch(folder: Path, load: LoadProcess, told: argparse.Namespace) -> None:
     print(f"\n{describe(bundle)}; {BATCH:,} searches per request, k {K}, {told.rounds} rounds:", flush=True)
     log, port = folder / "service.log", free_port()
     over, bare = Rounds(), Rounds()
-    with serving(service(root, port), port, log) as server:
+    with serving(service(bundle.path.parent, port), port, log) as server:
         way = Way(load, server, asked)
         for number in range(told.rounds + 1):
             found, cpu = way.drive(1, told.seconds)
@@ -184,6 +183,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round and way")
     parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--recall", type=float, default=0.99, help="that the index of 100,000 items reaches")
     parser.add_argument("--folder", type=Path, help="keep the bundles here, and use again what is there")
     parts = {"ivf": partial(neighbours, "ivf"), "flat": partial(neighbours, "flat"), "batch": batch}
     parser.add_argument("--only", choices=parts, help="one part alone")

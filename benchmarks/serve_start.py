@@ -47,8 +47,7 @@ def main() -> None:
 
 def measure(folder: Path, rows: int, rounds: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    root, log = folder / f"ivf_{rows}", folder / "service.log"
-    bundle = find_or_publish(root, rows, "ivf")
+    bundle, log = find_or_publish(folder, rows, "ivf"), folder / "service.log"
     size = sum(path.stat().st_size for path in bundle.path.rglob("*") if path.is_file()) / 1e6
     print(
         f"{rows:,} x {bundle.manifest.dimension}, index {bundle.manifest.index.kind}: {size:.0f} MB of files"
@@ -63,7 +62,7 @@ def measure(folder: Path, rows: int, rounds: int) -> None:
         port = free_port()
         for name, command, ready in (
             ("empty service", empty_service(port), "/empty"),
-            ("service", service(root, port), "/readyz"),
+            ("service", service(bundle.path.parent, port), "/readyz"),
         ):
             with serving(command, port, log, ready) as server:
                 seconds[name].append(server.seconds)
