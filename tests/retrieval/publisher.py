@@ -1,9 +1,9 @@
 """Publishes in processes that a test can kill: imports once, then forks a child for each order it reads.
 
 Orders are JSON lines `{"root", "catalog", "keep", "repeat", "die_at", "towers", "refresh"}` on stdin. The
-process id of the child is answered at once and its exit status at its end. `die_at` n kills the child, by SIGKILL, before
-its n-th change of the file system. `towers` is the folder of towers to publish with the items of the current
-bundle, in place of the catalogue. With `refresh` the catalogue refreshes the current bundle.
+process id of the child is answered at once and its exit status at its end. `die_at` n kills the child, by
+SIGKILL, before its n-th change of the file system. `towers` is the folder of towers to publish with the items
+of the current bundle, in place of the catalogue. With `refresh` the catalogue refreshes the current bundle.
 """
 
 from __future__ import annotations
