@@ -129,11 +129,11 @@ def test_an_unchanged_run_does_nothing_again(
         "evaluate",
         "register",
         "publish",
-        "promote",
+        "announce",
     }
     assert again.reused["train"] == f"run {first.run}"
     assert sorted((config.out / "published").iterdir()) == bundles
-    assert f"train, align, evaluate, promote from run {first.run}" in again.to_text()
+    assert f"train, align, evaluate, announce from run {first.run}" in again.to_text()
     assert f"train (run {first.run})" in (again.folder / "report.html").read_text()
     for part in ("catalog.parquet", "validation/result.json", "model/weights.safetensors", "profile.json"):
         assert (again.folder / part).read_bytes() == (first.folder / part).read_bytes()
