@@ -10,9 +10,9 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c c
 run: $(VENV)/.installed
 	$(BIN)/streamrec run
 
-# One thread: small matrices and trees only wait for each other's threads.
+# One thread each: small matrices and trees only wait for each other's threads.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ""
