@@ -61,7 +61,7 @@ def arrange(start: Floats, neighbours: Positions, seed: int, epochs: int = EPOCH
 
 
 def _pull(places: Floats, linked: Positions) -> Floats:
-    """Step (n, 2) towards the neighbours: minus the gradient of -log q, which is 2 (y_j - y_i) / (1 + d^2)."""
+    """Step (n, 2) towards the neighbours: the gradient of log q, which is 2 (y_j - y_i) / (1 + d^2)."""
     step = np.empty_like(places)
     for first in range(0, len(places), BLOCK):
         block = slice(first, first + BLOCK)
@@ -73,7 +73,7 @@ def _pull(places: Floats, linked: Positions) -> Floats:
 
 
 def _push(places: Floats, weight: np.float32, rng: np.random.Generator) -> Floats:
-    """Step (n, 2) away from random points: grad of log (1 - q), which is 2 (y_i - y_j) / (d^2 (1 + d^2))."""
+    """Step (n, 2) away from random points: that of log (1 - q), which is 2 (y_i - y_j) / (d^2 (1 + d^2))."""
     step = np.zeros_like(places)
     for _ in range(NEGATIVES):
         way = places - places[rng.integers(len(places), size=len(places))]

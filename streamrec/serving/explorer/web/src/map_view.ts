@@ -78,10 +78,6 @@ export class MapView {
     store.on(["selection", "walk"], () => this.redraw());
   }
 
-  focus(): void {
-    this.canvas.focus();
-  }
-
   showAll(): void {
     this.fly(fit(this.view.width, this.view.height));
   }
