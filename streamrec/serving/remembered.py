@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections import OrderedDict
 from collections.abc import Hashable
 
 MAX_BYTES = 8 * 2**20
