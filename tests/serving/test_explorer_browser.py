@@ -326,9 +326,9 @@ def test_a_new_bundle_is_shown_and_what_was_looked_at_stays(tab: Tab, tmp_path: 
         assert tab.run(NEIGHBOURS) == old.neighbours("item-0005", 12).ids
         new = publish(root, rows=150, seed=9)
         tab.wait("document.querySelector('header .chip').innerText.endsWith('150 items')")
-        assert "now has bundle" in tab.text(".notices")
         expected = json.dumps(new.neighbours("item-0005", 12).ids, separators=(",", ":"))
         tab.wait(f"JSON.stringify({NEIGHBOURS}) === {json.dumps(expected)}")
+        assert "now has bundle" in tab.text(".notices")
 
 
 def test_a_token_is_asked_for_once_and_kept(tab: Tab, bundle: Bundle, tmp_path: Path) -> None:

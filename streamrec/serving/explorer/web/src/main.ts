@@ -176,9 +176,11 @@ class Page {
     return this.guarded(async () => {
       const selection = await load();
       if (asked !== this.asked) return;
-      this.notices.clear();
       this.store.set({ selection });
-      if (show) this.tabs.show("Item");
+      if (show) {
+        this.notices.clear();
+        this.tabs.show("Item");
+      }
       this.view.reveal(selection.place);
     }, show);
   }
