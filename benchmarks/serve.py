@@ -6,7 +6,8 @@
 Service and empty route run with the same settings, one worker each; a process of its own sends the requests.
 What is compared takes turns, and medians over the rounds are shown: of the rates as they were, and of
 the seconds of the processor per request, which a busy machine falsifies least. Items are asked for in turn,
-so that no answer is remembered from before, and by a Zipf law.
+so that no answer is remembered from before, and by a Zipf law. Measured once the service has found the
+neighbours of all items in advance, and for more neighbours than it keeps, which it has to search for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from statistics import median
 
 import faiss
+import httpx
 import numpy as np
 from http_load import Load, LoadProcess, load_process, request
 from plain_bundles import find_or_publish
@@ -30,6 +32,7 @@ from processes import Server, empty_service, free_port, service, serving
 
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.manifest import INDEX
+from streamrec.serving.neighbour_lists import LENGTH
 
 K = 10
 QUERIES = 100_000
@@ -94,6 +97,14 @@ def sample(bundle: Bundle, count: int) -> tuple[list[object], np.ndarray]:
     return [column[int(row)].as_py() for row in rows], bundle.searcher.index.vectors(rows)
 
 
+def wait_for_lists(port: int, rows: int) -> float:
+    """Seconds until a service has found the neighbours of all items in advance."""
+    start, known = time.perf_counter(), f"streamrec_bundle_neighbours_known {float(rows)}"
+    while known not in httpx.get(f"http://127.0.0.1:{port}/metrics").text:
+        time.sleep(0.5)
+    return time.perf_counter() - start
+
+
 def describe(bundle: Bundle) -> str:
     index, recall = bundle.manifest.index, bundle.manifest.recall
     lists = f", {index.lists} lists, {index.nprobe} probed" if index.lists else ""
@@ -106,6 +117,7 @@ def neighbours(kind: str, folder: Path, load: LoadProcess, told: argparse.Namesp
     bundle = find_or_publish(folder, 100_000, kind, told.recall)
     ids, vectors = sample(bundle, QUERIES)
     asked = [request("GET", f"/v1/items/{item}/neighbors?k={K}") for item in ids]
+    searched = [request("GET", f"/v1/items/{item}/neighbors?k={LENGTH + 1}") for item in ids]
     popularity = 1 / np.arange(1, QUERIES + 1)
     drawn = np.random.default_rng(1).choice(QUERIES, size=QUERIES, p=popularity / popularity.sum())
     search, bare = bare_index(bundle, K + 1), list[float]()
@@ -119,7 +131,9 @@ def neighbours(kind: str, folder: Path, load: LoadProcess, told: argparse.Namesp
             "empty route": Way(load, empty, [request("GET", "/empty")]),
             "items in turn": Way(load, served, asked),
             "by popularity": Way(load, served, [asked[place] for place in drawn]),
+            "searched for": Way(load, served, searched),
         }
+        print(f"  all neighbours found in advance {wait_for_lists(ports[1], len(ids)):.0f} s after the start")
         measured = defaultdict[str, Rounds](Rounds)
         generator = list[float]()
         for number in range(told.rounds + 1):

@@ -94,6 +94,8 @@ class LiveBundle:
     def stop(self) -> None:
         """End the thread; a bundle that it is reading is not waited for."""
         self._stopped.set()
+        if self.state.served is not None:
+            self.state.served.neighbours.stop()
 
     def _follow(self) -> None:
         while not self._stopped.wait(self._poll_seconds):
@@ -123,6 +125,7 @@ class LiveBundle:
                 self._serving = signature
                 self._change(State(served))
                 give_back()
+                served.neighbours.start()
                 return True
         self._refuse(folder.name, self._broken[signature])
         return True
@@ -146,6 +149,8 @@ class LiveBundle:
         if state != before:
             if state.served is not before.served and state.served is not None:
                 log.info("serving bundle %s", state.served.version)
+                if before.served is not None:
+                    before.served.neighbours.stop()
             if self._watcher is not None:
                 self._watcher(before, state)
 

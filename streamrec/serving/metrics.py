@@ -60,6 +60,9 @@ class Metrics:
         self._created = gauge(
             "streamrec_bundle_created_seconds", "Unix time of its publication.", "livemostrecent"
         )
+        self._known = gauge(
+            "streamrec_bundle_neighbours_known", "Items whose neighbours are found in advance.", "livemin"
+        )
         self._age = gauge("streamrec_bundle_age_seconds", "Time since its publication.", "livemostrecent")
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -90,6 +93,7 @@ class Metrics:
     def page(self) -> bytes:
         """The numbers of all workers, in Prometheus's text format."""
         if self._state.served is not None:
+            self._known.set(self._state.served.neighbours.known)
             self._age.set(time.time() - self._state.served.bundle.manifest.created.timestamp())
         shared = os.environ.get(SHARED)
         if shared is None:

@@ -16,6 +16,7 @@ from streamrec.retrieval.recommend import Recommendations
 from streamrec.serving.costs import search_cost
 from streamrec.serving.encoders import Encoders
 from streamrec.serving.lookup import IdLookup
+from streamrec.serving.neighbour_lists import NeighbourLists
 from streamrec.serving.problems import Problem
 from streamrec.serving.remembered import Remembered
 
@@ -30,6 +31,7 @@ class Served:
         found = bundle.recommendations
         self.users = None if found is None else IdLookup(found.towers.users.column)
         self.encoders = Encoders(bundle)
+        self.neighbours = NeighbourLists(bundle.searcher)
         self.remembered = Remembered()
         self.search_cost = search_cost(bundle.searcher.index, exact=False)
 

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from streamrec.retrieval.search import Searcher
+from streamrec.serving.neighbour_lists import NeighbourLists
 from streamrec.serving.remembered import Remembered
 
 
@@ -33,6 +34,7 @@ def test_what_is_asked_again_and_again_is_not_searched_for_each_time(
         return original(self, position, k)
 
     monkeypatch.setattr(Searcher, "nearest_to", counting)
+    monkeypatch.setattr(NeighbourLists, "of", lambda *_: None)
     path = "/v1/items/item-0077/neighbors"
     queries = ["?k=6", "?k=6", "?k=6", "?k=6", "?k=7", "?k=6&features=true"]
     answers = [client.get(path + query).json() for query in queries]

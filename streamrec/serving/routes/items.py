@@ -36,17 +36,20 @@ async def neighbors(call: Call) -> Answer:
         return Answer(known)
     row = served.item(item_id)
 
+    near = None if asked.where else served.neighbours.of(row, asked.k)
+
     def find() -> Answer:
         if asked.where:
             (items,) = _near(served, np.array([row]), asked.k, asked.where, asked.features)
         else:
-            items = listed(served, *served.bundle.searcher.nearest_to(row, asked.k), asked.features)
+            found = near or served.bundle.searcher.nearest_to(row, asked.k)
+            items = listed(served, *found, asked.features)
         return answer(served, {"id": served.items.id(row), "items": items})
 
     if asked.where:
         return await service.pool.run(find)
-    long = served.search_cost + answer_cost(asked.k, asked.features) > SHORT
-    found = await service.pool.run(find) if long else find()
+    cost = (0 if near else served.search_cost) + answer_cost(asked.k, asked.features)
+    found = await service.pool.run(find) if cost > SHORT else find()
     served.remembered.keep((item_id, asked.k, asked.features), found.body)
     return found
 
