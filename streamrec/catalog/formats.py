@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -126,8 +128,25 @@ class TextTable:
 
     @cached_property
     def _header(self) -> list[str]:
-        with readable(self.label, "text"), self._open(None, lambda row: "skip") as reader:
-            return list(reader.schema.names)
+        # Not by Arrow: its reader ahead may still hold our handler when the interpreter ends, which aborts.
+        with readable(self.label, "text"), self.filesystem.open_input_stream(self.path) as stream:
+            text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+            rows = (
+                csv.reader(text, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
+                if self.atomic
+                else csv.reader(text, delimiter=self.delimiter)
+            )
+            try:
+                found = next(filter(None, rows), None)
+            except csv.Error as error:
+                raise CatalogError(
+                    f"{self.label}: not a readable header line: {error}; is a quote opened and never closed?"
+                ) from error
+            finally:
+                text.detach()
+        if found is None:
+            raise CatalogError(f"{self.label}: the file is empty; expected a header line and rows")
+        return found
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -169,7 +188,7 @@ class TextTable:
         if not self.atomic and (open_cell or open_row == read > 0):
             raise CatalogError(f"{self.label}: a quote is opened and never closed; close or remove it")
 
-    def _open(self, raw: list[str] | None, on_ragged: OnRagged) -> pa.csv.CSVStreamingReader:
+    def _open(self, raw: list[str], on_ragged: OnRagged) -> pa.csv.CSVStreamingReader:
         return pa.csv.open_csv(
             self.filesystem.open_input_stream(self.path),
             # Row numbers are only told to the handler without threads; the reader is serial anyway.
@@ -181,7 +200,7 @@ class TextTable:
                 invalid_row_handler=on_ragged,
             ),
             convert_options=pa.csv.ConvertOptions(
-                column_types={name: pa.string() for name in raw or ()},
+                column_types={name: pa.string() for name in raw},
                 include_columns=raw,
                 strings_can_be_null=False,
             ),
