@@ -21,12 +21,16 @@ STAGES = [
     "generate",
     "validate",
     "train",
+    "align",
     "evaluate",
     "register",
+    "judge",
     "publish",
     "promote",
     "augment",
     "enrol",
+    "samples",
+    "announce",
     "report",
 ]
 FinishedRun = tuple[Path, subprocess.CompletedProcess[str]]

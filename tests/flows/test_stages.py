@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,9 @@ def test_a_block_with_something_done_again_is_not_reused() -> None:
 def test_a_run_is_alone_in_its_folder(tmp_path: Path) -> None:
     settings = {"stages": {"wait_minutes": 0}}
     config = parse_config({"generate": {}, "out": str(tmp_path), **settings})
-    with (
-        listening(Recorder()),
-        alone("first", config),
-        pytest.raises(RunLockedError, match=r"first .* is at work there"),
-    ):
-        run_once(tmp_path, **settings)
+    # A thread is another run: it knows nothing of what this one holds.
+    with listening(Recorder()), alone("first", config), ThreadPoolExecutor(1) as other:
+        second = other.submit(run_once, tmp_path, **settings)
+        with pytest.raises(RunLockedError, match=r"first .* is at work there"):
+            second.result()
     run_once(tmp_path, **settings)
