@@ -244,10 +244,10 @@ def candidate_sets(parts: Split) -> dict[str, NDArray[np.bool_] | None]:
 
 def item_groups(bundle: Bundle) -> list[ItemGroups]:
     """Groups of the bundle's items by each category and label column with few values."""
-    schema, table = bundle.manifest.features, bundle.searcher.items.table
+    schema, items = bundle.manifest.features, bundle.searcher.items
     found = []
     for name in (*schema.categorical, *schema.multi_label_names):
-        column = table[name]
+        column = items.column(name)
         values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
         if pc.count_distinct(values).as_py() <= MAX_GROUPS:
             found.append(ItemGroups.of(name, column))

@@ -20,6 +20,16 @@ def to_arrow(numbers: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, buffer])
 
 
+def decoded(table: pa.Table) -> pa.Table:
+    """The same table, values in place of their codes in a dictionary."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            chunks = [chunk.dictionary_decode() for chunk in table.column(place).chunks]
+            column = pa.chunked_array(chunks, field.type.value_type)
+            table = table.set_column(place, field.with_type(column.type), column)
+    return table
+
+
 def to_scalar(value: str | int) -> pa.Scalar:
     """A string or int64 scalar."""
     if isinstance(value, int):

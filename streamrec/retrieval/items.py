@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamrec.errors import BundleError
-from streamrec.retrieval.arrow import to_arrow, to_numpy
+from streamrec.retrieval.arrow import decoded, to_arrow, to_numpy
 from streamrec.retrieval.ids import Id, Ids, as_type, did_you_mean
 from streamrec.schema import FeatureSchema
 
@@ -37,7 +37,10 @@ class _Codes:
 
 
 class ItemTable:
-    """Features of the items of a bundle, in row order; `name` is named in errors."""
+    """Features of the items of a bundle, in row order; `name` is named in errors.
+
+    Categories of text may be codes of a dictionary in `table`; `take` and `column` give their values.
+    """
 
     def __init__(self, table: pa.Table, schema: FeatureSchema, name: str) -> None:
         self.table = table
@@ -45,6 +48,14 @@ class ItemTable:
         self.ids = Ids(table[schema.item_id], name)
         self._name = name
         self._codes: dict[str, _Codes] = {}
+
+    def take(self, positions: np.ndarray) -> pa.Table:
+        """The rows at positions (n,), as they were published."""
+        return decoded(self.table.take(to_arrow(positions)))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of all items, as it was published."""
+        return decoded(self.table.select([name])).column(0)
 
     def position(self, item_id: ItemId) -> int:
         """Row of an item; the text of a number finds an integer id.

@@ -162,7 +162,7 @@ class Recommendations:
         there = positions >= 0
         found = positions[there]
         return Neighbours(
-            items=self.items.table.take(to_arrow(found)),
+            items=self.items.take(found),
             scores=scores[there],
             positions=found,
             id_column=self.items.schema.item_id,

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from streamrec.errors import BundleError
-from streamrec.retrieval.arrow import to_arrow
 from streamrec.retrieval.index import ItemIndex, normalised
 from streamrec.retrieval.items import ItemId, ItemTable, Where
 
@@ -137,7 +136,7 @@ class Searcher:
         there = positions >= 0
         scores, positions = scores[there], positions[there]
         return Neighbours(
-            items=self.items.table.take(to_arrow(positions)),
+            items=self.items.take(positions),
             scores=scores,
             positions=positions,
             id_column=self.items.schema.item_id,

@@ -153,7 +153,8 @@ class BundleReader:
         try:
             # No read-ahead and no threads: Arrow's threads may still hold the Python file's buffers when the
             # interpreter ends, and then abort the process.
-            parquet = pq.ParquetFile(file, pre_buffer=False)
+            categories = list(manifest.features.categorical)
+            parquet = pq.ParquetFile(file, pre_buffer=False, read_dictionary=categories)
             stored = parquet.schema_arrow.metadata or {}
             _agree(
                 path,
@@ -163,7 +164,9 @@ class BundleReader:
                 ("codec fingerprint", stored.get(CODEC_KEY, b"").decode(), manifest.codec_fingerprint),
             )
             self._check_positions(parquet, index)
-            return parquet.read(published_columns(manifest.features), use_threads=False)
+            table = parquet.read(published_columns(manifest.features), use_threads=False)
+            # One dictionary and one chunk: otherwise each `take` would join the row groups again.
+            return table.unify_dictionaries().combine_chunks()
         except (pa.ArrowException, KeyError, AttributeError) as error:
             raise BundleError(f"{path}: not a table of embeddings: {error}; publish again") from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from streamrec.retrieval.arrow import to_arrow
+from streamrec.retrieval.arrow import decoded, to_arrow
 from streamrec.retrieval.bundle import Bundle
 from streamrec.retrieval.ids import Id
 from streamrec.retrieval.recommend import Recommendations
@@ -78,7 +78,7 @@ class Served:
 
     def features(self, rows: np.ndarray) -> list[dict[str, Any]]:
         """Published features of the items at rows (n,), ready for JSON."""
-        return list(self._features.take(to_arrow(rows)).to_pylist())
+        return list(decoded(self._features.take(to_arrow(rows))).to_pylist())
 
     @cached_property
     def _features(self) -> pa.Table:

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from small_bundles import PlainEncoder, make_catalog, make_table, publish_small, unit
+from small_bundles import SCHEMA, PlainEncoder, make_catalog, make_table, publish_small, unit
 
 from streamrec.errors import BundleError
 from streamrec.retrieval.bundle import Bundle
+from streamrec.retrieval.items import ItemTable, Where
+from streamrec.retrieval.search import Searcher
 
 ROWS = 900
 TABLE = make_table(ROWS)
@@ -59,6 +62,27 @@ def test_a_filter_that_nothing_meets_gives_nothing(bundle: Bundle) -> None:
     found = bundle.neighbours("item-0007", where={"genre": []})
     assert (len(found), found.ids, found.items.num_rows) == (0, [], 0)
     assert found.items.column_names == ["id", "genre", "year", "adult", "tags", "added", "title"]
+
+
+def test_texts_that_repeat_are_held_once_and_given_as_published(bundle: Bundle) -> None:
+    items = bundle.searcher.items
+    path, names = bundle.path / "embeddings.parquet", items.table.column_names
+    assert pq.ParquetFile(path).num_row_groups > 10
+    table = pq.read_table(path, columns=names)
+    assert items.table["genre"].nbytes < 0.6 * table["genre"].nbytes
+    plain = Searcher(bundle.searcher.index, ItemTable(table, SCHEMA, str(bundle.path)))
+    for name in names:
+        assert items.column(name).equals(table[name])
+    wheres: list[Where] = [{"genre": "war"}, {"genre": ["jazz", "drama"], "tags": "t1", "adult": True}]
+    for where in wheres:
+        assert (items.mask(where) == plain.items.mask(where)).all()
+        found, expected = (one.neighbours("item-0011", 20, where) for one in (bundle, plain))
+        assert found.items.equals(expected.items, check_metadata=True)
+    for searcher in (bundle, plain):
+        with pytest.raises(
+            BundleError, match=r"no item has 'wars' in 'genre'; did you mean 'war'\?; values: com"
+        ):
+            searcher.neighbours("item-0011", where={"genre": "wars"})
 
 
 def test_only_the_direction_of_a_vector_counts(bundle: Bundle) -> None:

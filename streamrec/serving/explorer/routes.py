@@ -108,7 +108,7 @@ class Explorer:
         made = await self._maps.map(served)
 
         def encode() -> Answer:
-            found = ColumnCodes.of(served.bundle.searcher.items.table[name], made.positions)
+            found = ColumnCodes.of(served.bundle.searcher.items.column(name), made.positions)
             return answer(served, {"name": name, "kind": known[name], **vars(found)})
 
         return await call.service.pool.run(encode)
