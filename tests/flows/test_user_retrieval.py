@@ -125,9 +125,11 @@ def test_published_towers_recommend_by_taste(
     for user in range(10):
         best = bundle.recommender.for_user(f"user-{user:02d}", 10, exclude_seen=True).positions
         assert ((best >= half) == bool(user % 2)).mean() >= 0.9
-    history = np.arange(half, half + 5)
-    vector = BundleEncoder(bundle).histories([history])
-    assert (bundle.recommender.for_vectors(vector, 10)[0].positions >= half).mean() >= 0.9
+    random = np.random.default_rng(0)
+    histories = [half + random.choice(half, 10, replace=False) for _ in range(100)]
+    vectors = BundleEncoder(bundle).histories(histories)
+    best = np.stack([found.positions for found in bundle.recommender.for_vectors(vectors, 10)])
+    assert (best >= half).mean() >= 0.9
 
 
 def test_every_event_counts_for_the_published_vectors(
