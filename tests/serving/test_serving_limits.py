@@ -60,6 +60,7 @@ def test_a_search_that_takes_too_long_and_one_too_many_are_refused(
         go_on.wait(60)
 
     monkeypatch.setattr("streamrec.retrieval.search.Searcher.nearest", wait)
+    monkeypatch.setattr("streamrec.serving.neighbour_lists.NeighbourLists.start", lambda lists: None)
     client = start(bundle.path.parent, limits={"request_seconds": 2, "concurrency": 2})
     body, answers = {"ids": ["item-0001"]}, []
 
