@@ -29,6 +29,19 @@ def ranked(served: Served, scores: np.ndarray, positions: np.ndarray, features: 
     return listed(served, scores, rows, features)
 
 
+def ranked_many(
+    served: Served, scores: np.ndarray, positions: np.ndarray, features: bool
+) -> list[list[dict[str, Any]]]:
+    """As `ranked`, of many queries: scores and rows (q, k)."""
+    if features or not positions.size or positions.min() < 0:
+        return [ranked(served, *row, features) for row in zip(scores, positions, strict=True)]
+    # All at once: a call for each query takes longer than its items.
+    ids = served.items.ids_at(positions.ravel())
+    items = [{"id": item_id, "score": score} for item_id, score in zip(ids, scores.ravel(), strict=True)]
+    k = positions.shape[1]
+    return [items[start : start + k] for start in range(0, len(items), k)]
+
+
 def listed(
     served: Served, scores: Iterable[np.float32], rows: list[int], features: bool
 ) -> list[dict[str, Any]]:

@@ -37,6 +37,9 @@ class _Column(Protocol):
     def ids(self, rows: Iterable[int]) -> list[Id]:
         """The ids of rows."""
 
+    def ids_at(self, rows: np.ndarray) -> list[Id]:
+        """As `ids`, sooner for many rows (n,)."""
+
 
 class _Integers:
     def __init__(self, column: pa.ChunkedArray) -> None:
@@ -54,6 +57,9 @@ class _Integers:
 
     def ids(self, rows: Iterable[int]) -> list[Id]:
         return [self._items[row] for row in rows]
+
+    def ids_at(self, rows: np.ndarray) -> list[Id]:
+        return list(self._values[rows].tolist())
 
 
 class _Texts:
@@ -99,6 +105,10 @@ class _Texts:
         data, at = self._data, self._at
         return [data[at[row] : at[row + 1]].decode() for row in rows]
 
+    def ids_at(self, rows: np.ndarray) -> list[Id]:
+        data, starts, stops = self._data, self._starts[rows].tolist(), self._starts[rows + 1].tolist()
+        return [data[start:stop].decode() for start, stop in zip(starts, stops, strict=True)]
+
 
 class IdLookup:
     """The ids of a table's rows, text or integers; safe to use from several threads at once."""
@@ -143,3 +153,7 @@ class IdLookup:
     def ids(self, rows: Iterable[int]) -> list[Id]:
         """The ids of many rows."""
         return self._column.ids(rows)
+
+    def ids_at(self, rows: np.ndarray) -> list[Id]:
+        """As `ids`, sooner for many rows (n,)."""
+        return self._column.ids_at(rows)

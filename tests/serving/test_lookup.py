@@ -21,7 +21,7 @@ def test_a_text_is_found_at_its_row_and_no_other_is_found(ids: list[str], chunk:
     parts = [ids[start : start + chunk] for start in range(0, len(ids), chunk)]
     lookup = IdLookup(pa.chunked_array([pa.array(part, pa.string()) for part in parts]))
     assert [lookup.position(one) for one in ids] == list(range(len(ids)))
-    assert lookup.ids(range(len(ids))) == ids
+    assert lookup.ids(range(len(ids))) == lookup.ids_at(np.arange(len(ids))) == ids
     assert lookup.position(other) == (ids.index(other) if other in ids else -1)
 
 
@@ -31,7 +31,7 @@ def test_an_integer_is_found_by_its_text_too(ids: list[int]) -> None:
     lookup = IdLookup(pa.chunked_array([pa.array(ids, pa.int64())]))
     assert [lookup.position(str(one)) for one in ids] == list(range(len(ids)))
     assert lookup.positions(ids).tolist() == list(range(len(ids)))
-    assert lookup.ids([0]) == ids[:1]
+    assert lookup.ids([0]) == lookup.ids_at(np.array([0])) == ids[:1]
 
 
 @pytest.mark.parametrize("wanted", ["", "7.0", "x", "1" * 5000, 2**80, "\ud800", "\x00"])

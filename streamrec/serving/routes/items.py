@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamrec.serving import answer_schemas as answers
-from streamrec.serving.answers import answer, check_size, listed, ranked
+from streamrec.serving.answers import answer, check_size, listed, ranked_many
 from streamrec.serving.costs import SHORT, answer_cost
 from streamrec.serving.endpoint import Answer, Call, Example, Operation
 from streamrec.serving.examples import as_text, some_filter
@@ -77,7 +77,7 @@ def _near(
 ) -> list[list[dict[str, Any]]]:
     searcher = served.bundle.searcher
     found = searcher.nearest(searcher.index.vectors(rows), k, where or None, without=rows)
-    return [ranked(served, scores, positions, features) for scores, positions in zip(*found, strict=True)]
+    return ranked_many(served, *found, features)
 
 
 def _missing(item_id: Id) -> dict[str, Any]:

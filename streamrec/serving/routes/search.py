@@ -8,7 +8,7 @@ import numpy as np
 
 from streamrec.retrieval.index import normalised
 from streamrec.serving import answer_schemas as answers
-from streamrec.serving.answers import answer, check_size, ranked
+from streamrec.serving.answers import answer, check_size, ranked_many
 from streamrec.serving.costs import SHORT, answer_cost
 from streamrec.serving.endpoint import Answer, Call, Example, Operation
 from streamrec.serving.examples import some_filter
@@ -27,8 +27,8 @@ async def search(call: Call) -> Answer:
 
     def find() -> Answer:
         vectors = _vectors(served, queries)
-        found = zip(*served.bundle.searcher.nearest(vectors, body.k, body.where), strict=True)
-        results = [ranked(served, scores, positions, body.features) for scores, positions in found]
+        found = served.bundle.searcher.nearest(vectors, body.k, body.where)
+        results = ranked_many(served, *found, body.features)
         if body.queries is None:
             return answer(served, {"items": results[0]})
         return answer(served, {"results": [{"items": items} for items in results]})
