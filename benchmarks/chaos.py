@@ -205,10 +205,18 @@ def broken(published: Path) -> list[str]:
     return found
 
 
+def changed(path: Path) -> float:
+    """When a file was last written to; before all others where it is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def last_finished(stack: Stack, begun: float) -> str:
     """The newest file that a run has left: how far it had come."""
     files = [path for path in (stack.folder / "data").rglob("[!.]*") if path.is_file()]
-    newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
+    newest = max(files, key=changed, default=None)
     if newest is None or newest.stat().st_mtime < begun:
         return "begun"
     return newest.relative_to(stack.folder / "data").as_posix()
