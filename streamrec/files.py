@@ -1,10 +1,12 @@
-"""Files that must be on the disk before something counts, and files that two folders share."""
+"""Files that must be whole on the disk before they count, and files that two folders share."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -23,6 +25,15 @@ def sync_tree(folder: Path) -> None:
         for name in files:
             sync(Path(place) / name)
         sync(Path(place))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it takes its place, synced, where the `with` block raised nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    yield partial
+    sync(partial)
+    partial.replace(path)
 
 
 def link(source: Path, target: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -34,6 +33,7 @@ import streamrec
 from streamrec.catalog.table import Catalog
 from streamrec.config import RefreshConfig, RunConfig, StoreConfig, dump_config
 from streamrec.errors import ConfigError, TrackingError
+from streamrec.files import checksum
 
 if TYPE_CHECKING:
     from streamrec.user_config import UserRetrievalConfig
@@ -199,7 +199,7 @@ class TrackedRun:
         ]
         dataset = Dataset(
             name=name,
-            digest=_digest(path),
+            digest=checksum(path)[:16],
             source_type=kind,
             source=json.dumps({key: source}),
             schema=json.dumps({"mlflow_colspec": columns}),
@@ -281,11 +281,6 @@ def _key(name: str) -> str:
     """A column may be called anything, a metric or parameter of MLflow may not."""
     parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
     return "/".join(part for part in parts if part.strip("."))[:250] or "_"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _column_type(kind: pa.DataType) -> dict[str, Any]:

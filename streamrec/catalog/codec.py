@@ -6,7 +6,6 @@ import difflib
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from streamrec.catalog.scaling import Scaler
 from streamrec.catalog.vocabulary import CategoryCodec, LabelCodec
 from streamrec.config import CodecConfig
 from streamrec.errors import BundleError, CatalogError, ConfigError
+from streamrec.files import replacing
 from streamrec.layout import FeatureLayout
 from streamrec.schema import FeatureSchema
 
@@ -253,9 +253,5 @@ def _column(rows: pa.Table | pa.RecordBatch, name: str) -> pa.ChunkedArray:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(content)

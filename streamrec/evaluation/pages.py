@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from streamrec.evaluation import formats
+from streamrec.files import replacing
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,11 @@ def environment() -> Environment:
 
 def write_page(path: Path, page: str) -> None:
     """Write the page, whole or not at all."""
-    partial = _beside(path)
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write the Parquet file, whole or not at all."""
-    partial = _beside(path)
-    pq.write_table(table, partial)
-    partial.replace(path)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with replacing(path) as partial:
+        pq.write_table(table, partial)

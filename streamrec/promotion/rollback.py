@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streamrec.errors import BundleError, TrackingError
-from streamrec.files import sync
+from streamrec.files import replacing, sync
 from streamrec.promotion.aliases import TAKEN_BACK, name_champion, source_of
 from streamrec.pyfunc.registry import RegisteredModel, tag_version
 from streamrec.retrieval.bundle import CURRENT, Bundle
@@ -146,10 +146,8 @@ def _manifest(folder: Path) -> Manifest | None:
 
 
 def _write(path: Path, step: Rollback) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(asdict(step)) + "\n", encoding="utf-8")
-    sync(partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(asdict(step)) + "\n", encoding="utf-8")
     sync(path.parent)
 
 
