@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-
 from streamrec.errors import BundleError, StreamRecError
 from streamrec.retrieval.bundle import Bundle, resolve
 from streamrec.serving.memory import give_back
@@ -134,7 +132,6 @@ class LiveBundle:
         served = Served(Bundle.open(folder))
         if self.state.served is not None:
             served.encoders.warm_as(self.state.served.encoders)
-        pa.default_memory_pool().release_unused()
         return served
 
     def _refuse(self, version: str | None, error: Exception) -> None:
